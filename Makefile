@@ -1,0 +1,51 @@
+# The two commands of a newcomer: `make demo` and `make test`. Both set up what they need.
+SHELL := /bin/sh
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench fuzz soak wheel clean
+
+demo: $(VENV)/.demo
+	$(BIN)/fhir-coder demo
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/mypy
+
+# Figures, never part of the tests: convert beside hl7apy's parse of the same files.
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.convert
+
+# Many more examples for the property tests.
+fuzz: $(VENV)/.dev
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit -n 2 -q
+
+# Kills the adapter again and again in the middle of its work.
+soak: $(VENV)/.dev
+	FHIR_CODER_KILLS=50 $(BIN)/python -m pytest tests/acceptance -q
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+$(VENV)/.made:
+	PYTHON="$(PYTHON)" sh .ci/make-venv "$(VENV)"
+	touch $@

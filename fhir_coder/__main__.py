@@ -1,0 +1,5 @@
+"""`python -m fhir_coder`."""
+
+from fhir_coder.cli import main
+
+main()

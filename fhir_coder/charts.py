@@ -1,0 +1,277 @@
+"""Facts to a chart: a pure fold of everything that all messages say about one visit, in event order.
+
+The fold knows repeats (identity), removals, credits, cancels and references. It never reads the clock or the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from fhir_coder.model import (
+    CancelFact,
+    CareTeamMember,
+    ChargeFact,
+    Chart,
+    CoverageFact,
+    DiagnosisFact,
+    DirectoryFact,
+    Fact,
+    FiledFact,
+    GuarantorFact,
+    ImmunizationFact,
+    MessageFacts,
+    Organization,
+    PatientFact,
+    Practitioner,
+    Problem,
+    ProcedureFact,
+    VisitFact,
+    When,
+)
+
+INPATIENT_CLASSES = frozenset({"IMP", "ACUTE", "NONAC"})
+"""v3-ActCode classes of a stay that is billed after its discharge."""
+
+_Person = TypeVar("_Person", PatientFact, VisitFact)
+_Listed = TypeVar("_Listed", DiagnosisFact, ProcedureFact, ImmunizationFact, CoverageFact)
+
+
+def topics_reached(key: str, messages: Iterable[MessageFacts]) -> set[str]:
+    """The topics a chart draws on: its own, and every topic that a fact of a reached topic refers to."""
+    by_topic: dict[str, set[str]] = {}
+    for message in messages:
+        for filed in message.facts:
+            by_topic.setdefault(filed.topic, set()).update(filed.refs)
+    reached: set[str] = set()
+    waiting = {key}
+    while waiting:
+        topic = waiting.pop()
+        reached.add(topic)
+        waiting |= by_topic.get(topic, set()) - reached
+    return reached
+
+
+def fold_chart(key: str, messages: Sequence[MessageFacts]) -> Chart:
+    """Fold all messages that mention a visit (in order of arrival) into its chart.
+
+    Messages may hold facts of other visits: only those of topics reached from `key` count.
+    """
+    reached = topics_reached(key, messages)
+    fold = _Fold(key)
+    for message in sorted(messages, key=_event_order):
+        facts = [filed for filed in message.facts if filed.topic in reached]
+        problems = [p for p in message.problems if p.topic == key]
+        if facts or problems:
+            fold.messages.append(message.message)
+            fold.problems.extend(problems)
+            fold.take(facts)
+    return fold.chart()
+
+
+def is_open(chart: Chart) -> bool:
+    """Whether the visit still goes on, so that a claim would come too early.
+
+    A stay is open until its discharge. Any other visit is open until it is finished, or a charge or account message
+    says that it may be billed.
+    """
+    visit = chart.visit
+    if visit is None or visit.end or visit.status == "finished":
+        return False
+    if visit.class_code in INPATIENT_CLASSES:
+        return True
+    return not (visit.billable or chart.charges)
+
+
+def _event_order(message: MessageFacts) -> datetime:
+    # A message without a time of its own counts as the latest: it says what its sender knows now.
+    return _moment(message.event_at) if message.event_at else datetime.max.replace(tzinfo=UTC)
+
+
+def _moment(when: When) -> datetime:
+    if when.instant:
+        return when.instant
+    padded = when.text + "-01-01"[len(when.text) - 4 :] if len(when.text) < 10 else when.text
+    return datetime.fromisoformat(padded).replace(tzinfo=UTC)
+
+
+@dataclass
+class _Fold:
+    key: str
+    patient: PatientFact | None = None
+    visit: VisitFact | None = None
+    diagnoses: dict[str, DiagnosisFact] = field(default_factory=dict)
+    procedures: dict[str, ProcedureFact] = field(default_factory=dict)
+    immunizations: dict[str, ImmunizationFact] = field(default_factory=dict)
+    coverages: dict[str, CoverageFact] = field(default_factory=dict)
+    charges: dict[str, ChargeFact] = field(default_factory=dict)
+    credits: list[ChargeFact] = field(default_factory=list)
+    directory: dict[str, DirectoryFact] = field(default_factory=dict)
+    guarantor: GuarantorFact | None = None
+    cancelled: bool = False
+    messages: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def take(self, facts: Iterable[FiledFact]) -> None:
+        for filed in facts:
+            self._take_one(filed.topic, filed.fact)
+
+    def _take_one(self, topic: str, fact: Fact) -> None:
+        match fact:
+            case PatientFact():
+                self.patient = None if fact.removed else _merged(self.patient, fact)
+            case VisitFact():
+                self.visit = _merged(self.visit, fact)
+                self.cancelled = self.cancelled and fact.status in ("cancelled", "entered-in-error", "")
+            case DiagnosisFact():
+                _keep(self.diagnoses, fact)
+            case ProcedureFact():
+                _keep(self.procedures, fact)
+            case ImmunizationFact():
+                _keep(self.immunizations, fact)
+            case CoverageFact():
+                _keep(self.coverages, fact)
+            case ChargeFact():
+                self._take_charge(fact)
+            case GuarantorFact():
+                self.guarantor = fact
+            case CancelFact():
+                self._cancel(fact)
+            case DirectoryFact():
+                self.directory[topic] = fact
+
+    def _cancel(self, fact: CancelFact) -> None:
+        if fact.what != "discharge":
+            self.cancelled = True
+        elif self.visit:
+            self.visit = replace(self.visit, end=None, status="in-progress", discharge_disposition="")
+
+    def _take_charge(self, fact: ChargeFact) -> None:
+        if fact.kind == "CR":
+            self._credit(fact)
+        elif fact.kind == "AJ":
+            self.problems.append(
+                Problem(
+                    fact.origin, "adjustment", "an adjustment (AJ) changes an amount: a person decides how", self.key
+                )
+            )
+        elif fact.removed:
+            self.charges.pop(fact.identity, None)
+        else:
+            waiting = next((c for c in self.credits if _takes_back(c, fact)), None)
+            if waiting:
+                self.credits.remove(waiting)
+            else:
+                self.charges[fact.identity] = fact
+
+    def _credit(self, credit: ChargeFact) -> None:
+        found = next((i for i, charge in self.charges.items() if _takes_back(credit, charge)), None)
+        if found is None:
+            self.credits.append(credit)  # the charge it takes back may still come
+        else:
+            del self.charges[found]
+
+    def chart(self) -> Chart:
+        problems = tuple(self.problems) + tuple(
+            Problem(c.origin, "credit_without_charge", "a credit (CR) takes back a charge that never came", self.key)
+            for c in self.credits
+        )
+        return Chart(
+            key=self.key,
+            patient=self.patient,
+            visit=self._resolved_visit(),
+            diagnoses=self._diagnoses(),
+            procedures=tuple(replace(p, care_team=self._team(p.care_team)) for p in self.procedures.values()),
+            charges=tuple(replace(c, care_team=self._team(c.care_team)) for c in self.charges.values()),
+            immunizations=tuple(replace(i, care_team=self._team(i.care_team)) for i in self.immunizations.values()),
+            coverages=tuple(sorted(map(self._resolved_coverage, self.coverages.values()), key=lambda c: c.order)),
+            guarantor=self.guarantor,
+            cancelled=self.cancelled,
+            messages=tuple(self.messages),
+            problems=problems,
+        )
+
+    def _diagnoses(self) -> tuple[DiagnosisFact, ...]:
+        uses = {u.ref: u for u in (self.visit.diagnosis_uses if self.visit else ())}
+        facts = []
+        for fact in self.diagnoses.values():
+            use = uses.get(fact.identity)
+            kind = {"AD": "admitting", "DD": "final"}.get(use.use, fact.kind) if use else fact.kind
+            facts.append(replace(fact, kind=kind, rank=use.rank if use and use.rank else fact.rank))
+        return billing_order(facts)
+
+    def _resolved_visit(self) -> VisitFact | None:
+        if self.visit is None:
+            return None
+        facility = self.visit.facility or self._organization(self.visit.facility_ref)
+        return replace(self.visit, care_team=self._team(self.visit.care_team), facility=facility)
+
+    def _resolved_coverage(self, coverage: CoverageFact) -> CoverageFact:
+        return replace(coverage, payer=coverage.payer or self._organization(coverage.payer_ref))
+
+    def _team(self, members: tuple[CareTeamMember, ...]) -> tuple[CareTeamMember, ...]:
+        return tuple(m if m.practitioner else replace(m, practitioner=self._practitioner(m.ref)) for m in members)
+
+    def _practitioner(self, ref: str) -> Practitioner | None:
+        entry = self.directory.get(ref)
+        if entry is None or not entry.practitioner_ref:
+            return entry.practitioner if entry else None
+        person = self.directory.get(entry.practitioner_ref)
+        if person is None or person.practitioner is None:
+            return entry.practitioner
+        taxonomy = entry.practitioner.taxonomy if entry.practitioner else ""
+        return replace(person.practitioner, taxonomy=taxonomy or person.practitioner.taxonomy)
+
+    def _organization(self, ref: str) -> Organization | None:
+        entry = self.directory.get(ref)
+        return entry.organization if entry else None
+
+
+def billing_order(facts: Iterable[DiagnosisFact]) -> tuple[DiagnosisFact, ...]:
+    """Diagnoses in the order a claim lists them: the principal first, admitting ones last.
+
+    A working diagnosis counts only while there is no final one (ICD-10-CM Official Guidelines, section IV.H: suspected
+    conditions are not coded); the reason for the visit only where nothing else is recorded.
+    """
+    listed = list(facts)
+    if any(f.kind == "final" for f in listed):
+        listed = [f for f in listed if f.kind != "working"]
+    if any(f.kind != "reason" for f in listed):
+        listed = [f for f in listed if f.kind != "reason"]
+    return tuple(sorted(listed, key=lambda f: (f.kind == "admitting", f.rank or 99)))
+
+
+def _keep(facts: dict[str, _Listed], fact: _Listed) -> None:
+    if fact.removed:
+        facts.pop(fact.identity, None)
+    else:
+        facts[fact.identity] = fact
+
+
+def _merged(known: _Person | None, said: _Person) -> _Person:
+    """The later fact over the earlier one; what it leaves out stays as it was (HL7 v2 chapter 2: empty is not said)."""
+    if known is None:
+        return said
+    values = {f.name: getattr(said, f.name) for f in fields(said)}
+    kept = {name: getattr(known, name) for name, value in values.items() if value in ("", None, ())}
+    return replace(said, **kept)
+
+
+def _takes_back(credit: ChargeFact, charge: ChargeFact) -> bool:
+    if credit.reverses:
+        return credit.reverses == charge.identity
+    if credit.identity == charge.identity:
+        return True
+    return (
+        credit.concept.key == charge.concept.key
+        and credit.service_date == charge.service_date
+        and _size(credit) == _size(charge)
+    )
+
+
+def _size(charge: ChargeFact) -> tuple[Decimal, Decimal | None]:
+    money = charge.amount or charge.unit_amount
+    return abs(charge.quantity), abs(money.value) if money else None

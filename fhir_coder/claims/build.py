@@ -1,0 +1,279 @@
+"""A coded chart as a FHIR R4 Claim (FHIR R4 13.1), professional or institutional, with its parties contained.
+
+Where a datum of an 837 goes is told in docs/reference/claim.md. Money stays Decimal until the bytes are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from fhir_coder.charts import INPATIENT_CLASSES
+from fhir_coder.claims.contained import Parties
+from fhir_coder.claims.elements import codeable, without_empty
+from fhir_coder.model import (
+    CareTeamMember,
+    CodedChart,
+    CodedDiagnosis,
+    CodedLine,
+    CodedProcedure,
+    Coding,
+    Json,
+    Money,
+    Payer,
+    Practitioner,
+    Site,
+    System,
+    Trace,
+)
+
+_CLAIM_TYPE = "http://terminology.hl7.org/CodeSystem/claim-type"
+_PRIORITY = "http://terminology.hl7.org/CodeSystem/processpriority"
+_ROLE = "http://terminology.hl7.org/CodeSystem/claimcareteamrole"
+_DIAGNOSIS_TYPE = "http://terminology.hl7.org/CodeSystem/ex-diagnosistype"
+_ON_ADMISSION = "http://terminology.hl7.org/CodeSystem/ex-diagnosis-on-admission"
+_CLAIM_RELATION = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
+_TAXONOMY = "http://nucc.org/provider-taxonomy"
+_POS = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+_INFO = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBSupportingInfoType"
+_NUBC = "https://www.nubc.org/CodeSystem/"
+
+_CLAIM_TYPE_OF_CLASS: Mapping[str, str] = {
+    "IMP": "institutional",
+    "ACUTE": "institutional",
+    "NONAC": "institutional",
+    "OBSENC": "institutional",
+    "EMER": "institutional",
+}
+"""What the settings' `claim_types` override; every other class is professional."""
+
+_PLACE_OF_CLASS: Mapping[str, str] = {"EMER": "23", "IMP": "21", "ACUTE": "21", "HH": "12", "VR": "02", "OBSENC": "22"}
+"""CMS place of service codes; the settings' `place_of_service` override them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimNumber:
+    """A claim's identifier, its revision from 1, and the payer-taken claim it replaces, if any."""
+
+    identifier: str
+    revision: int = 1
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltClaim:
+    """A Claim (R4 JSON, money as Decimal), its traces with their paths, its total."""
+
+    claim: Json
+    traces: tuple[Trace, ...]
+    total: Money | None
+
+
+def claim_type(coded: CodedChart, site: Site) -> str:
+    """`professional` or `institutional`, by the visit's class."""
+    visit_class = coded.chart.visit.class_code if coded.chart.visit else ""
+    return site.claim_types.get(visit_class) or _CLAIM_TYPE_OF_CLASS.get(visit_class, "professional")
+
+
+def build_claim(coded: CodedChart, site: Site, payer: Payer | None, number: ClaimNumber, created: date) -> BuiltClaim:
+    """Build the claim of one coded chart. Nothing is made up: what is not known is left out, the edits say so."""
+    builder = _Builder(coded, site, payer, number)
+    return builder.build(created)
+
+
+class _Builder:
+    def __init__(self, coded: CodedChart, site: Site, payer: Payer | None, number: ClaimNumber) -> None:
+        self.coded, self.chart, self.site, self.payer, self.number = coded, coded.chart, site, payer, number
+        self.parties = Parties()
+        self.traces: list[Trace] = []
+        self.care_team: list[Json] = []
+        self.visit_class = self.chart.visit.class_code if self.chart.visit else ""
+        self.kind = claim_type(coded, site)
+
+    def build(self, created: date) -> BuiltClaim:
+        coverages = self.chart.coverages
+        patient = self.parties.add_patient(self.chart)
+        provider = self.parties.add_provider(self.chart, self.site)
+        insurer = self.parties.add_insurer(self.payer, coverages[0] if coverages else None)
+        diagnoses = [self._diagnosis(i, d) for i, d in enumerate(self.coded.diagnoses)]
+        procedures = [self._procedure(i, p) for i, p in enumerate(self.coded.procedures)]
+        visit_team = [self._member(m) for m in (self.chart.visit.care_team if self.chart.visit else ())]
+        items = [self._item(i, line, [t for t in visit_team if t]) for i, line in enumerate(self.coded.lines)]
+        total = self._total()
+        claim = without_empty(
+            {
+                "resourceType": "Claim",
+                "contained": self.parties.contained,
+                "identifier": [{"system": self.site.claim_identifier_system, "value": self.number.identifier}],
+                "status": "active",
+                "type": codeable(_CLAIM_TYPE, self.kind),
+                "use": "claim",
+                "patient": patient,
+                "billablePeriod": self._billable_period(),
+                "created": created.isoformat(),
+                "insurer": insurer if "reference" in insurer else None,
+                "provider": provider,
+                "priority": codeable(_PRIORITY, "normal"),
+                "related": self._related(),
+                "careTeam": self.care_team,
+                "supportingInfo": self._supporting_info(),
+                "diagnosis": diagnoses,
+                "procedure": procedures,
+                "insurance": self._insurance(insurer, patient),
+                "item": items,
+                "total": _money(total) if total else None,
+            }
+        )
+        return BuiltClaim(claim, tuple(self.traces), total)
+
+    # --- header
+
+    def _related(self) -> list[Json]:
+        if not self.number.replaces:
+            return []
+        system = self.site.claim_identifier_system
+        prior = {"identifier": {"system": system, "value": self.number.replaces}}
+        return [{"claim": prior, "relationship": codeable(_CLAIM_RELATION, "prior")}]
+
+    def _billable_period(self) -> Json:
+        days = [w.day for w in (line.service_date for line in self.coded.lines) if w and w.day]
+        visit = self.chart.visit
+        start = visit.start.day if visit and visit.start and visit.start.day else min(days, default=None)
+        end = (
+            visit.end.day
+            if visit and visit.end and visit.end.day
+            else max([*days, *([start] if start else [])], default=None)
+        )
+        return {k: d.isoformat() for k, d in (("start", start), ("end", end)) if d}
+
+    def _insurance(self, insurer: Json, patient: Json) -> list[Json]:
+        insurances = []
+        for position, coverage in enumerate(self.chart.coverages, start=1):
+            payor = insurer if position == 1 else self._other_payor(position)
+            reference = self.parties.add_coverage(coverage, position, payor, patient)
+            prior = [coverage.prior_authorization] if coverage.prior_authorization else None
+            entry = {"sequence": position, "focal": position == 1, "coverage": reference, "preAuthRef": prior}
+            insurances.append(without_empty(entry) | {"focal": position == 1})
+        return insurances or [{"sequence": 1, "focal": True, "coverage": {"display": "not stated"}}]
+
+    def _other_payor(self, position: int) -> Json:
+        company = self.chart.coverages[position - 1].payer
+        return self.parties.add_organization(f"payor-{position}", company) if company else {"display": "not stated"}
+
+    def _supporting_info(self) -> list[Json]:
+        visit = self.chart.visit
+        if visit is None or self.kind != "institutional":
+            return []
+        bill = self.site.type_of_bill.get(self.visit_class, "")
+        entries: list[Json] = []
+        if self.visit_class in INPATIENT_CLASSES and visit.start:
+            period = {k: w.text for k, w in (("start", visit.start), ("end", visit.end)) if w}
+            entries.append({"category": codeable(_INFO, "admissionperiod"), "timingPeriod": period})
+        coded = [
+            ("typeofbill", "TypeOfBill", bill),
+            ("admtype", "PriorityTypeOfAdmitOrVisit", visit.admission_type),
+            ("pointoforigin", "PointOfOrigin", visit.admit_source),
+            ("discharge-status", "PatDischargeStatus", visit.discharge_disposition),
+        ]
+        for category, system, code in coded:
+            if code:
+                entries.append({"category": codeable(_INFO, category), "code": codeable(_NUBC + system, code)})
+        return [{"sequence": i, **entry} for i, entry in enumerate(entries, start=1)]
+
+    # --- people
+
+    def _member(self, member: CareTeamMember) -> int | None:
+        """The careTeam sequence of someone with a role, added once."""
+        if member.practitioner is None:
+            return None
+        entry = _team_entry(member, self.parties.add_practitioner(member.practitioner), member.practitioner)
+        for known in self.care_team:
+            if {k: v for k, v in known.items() if k != "sequence"} == entry:
+                return int(known["sequence"])
+        self.care_team.append({"sequence": len(self.care_team) + 1, **entry})
+        return len(self.care_team)
+
+    # --- codes
+
+    def _diagnosis(self, position: int, diagnosis: CodedDiagnosis) -> Json:
+        self.traces.append(replace(diagnosis.trace, path=f"Claim.diagnosis[{position}]"))
+        types = ["admitting"] if diagnosis.fact.kind == "admitting" else ["principal"] if position == 0 else []
+        on_admission = _on_admission(diagnosis.fact.on_admission) if self.visit_class in INPATIENT_CLASSES else None
+        return without_empty(
+            {
+                "sequence": position + 1,
+                "diagnosisCodeableConcept": _coded(diagnosis.code, diagnosis.trace),
+                "type": [c for c in (codeable(_DIAGNOSIS_TYPE, t) for t in types) if c],
+                "onAdmission": on_admission,
+            }
+        )
+
+    def _procedure(self, position: int, procedure: CodedProcedure) -> Json:
+        self.traces.append(replace(procedure.trace, path=f"Claim.procedure[{position}]"))
+        for member in procedure.care_team:
+            self._member(member)
+        return without_empty(
+            {
+                "sequence": position + 1,
+                "date": procedure.performed.text if procedure.performed else None,
+                "procedureCodeableConcept": _coded(procedure.code, procedure.trace),
+            }
+        )
+
+    def _item(self, position: int, line: CodedLine, visit_team: list[int]) -> Json:
+        self.traces.append(replace(line.trace, path=f"Claim.item[{position}]"))
+        own_team = [s for s in (self._member(m) for m in line.care_team) if s]
+        served = line.service_date.text[:10] if line.service_date else None
+        place = self.site.place_of_service.get(self.visit_class) or _PLACE_OF_CLASS.get(self.visit_class, "")
+        return without_empty(
+            {
+                "sequence": position + 1,
+                "careTeamSequence": list(dict.fromkeys(own_team or visit_team)),
+                "diagnosisSequence": [i + 1 for i in line.diagnoses],
+                "procedureSequence": [i + 1 for i in line.procedures],
+                "productOrService": _coded(line.code, line.trace),
+                "modifier": [codeable(_modifier_system(m), m.code) for m in line.modifiers],
+                "servicedDate": served,
+                "locationCodeableConcept": codeable(_POS, place),
+                "quantity": {"value": line.quantity},
+                "unitPrice": _money(line.unit_price),
+                "net": _money(line.net),
+            }
+        )
+
+    def _total(self) -> Money | None:
+        nets = [line.net for line in self.coded.lines if line.net]
+        if not nets:
+            return None
+        return Money(sum((n.value for n in nets), Decimal(0)), nets[0].currency)
+
+
+def _team_entry(member: CareTeamMember, provider: Json, person: Practitioner) -> Json:
+    code = "primary" if member.role in ("rendering", "surgeon", "attending", "primary") else "other"
+    entry = {
+        "provider": provider,
+        "role": {"coding": [{"system": _ROLE, "code": code}], "text": member.role},
+        "qualification": codeable(_TAXONOMY, person.taxonomy),
+    }
+    return without_empty(entry)
+
+
+def _modifier_system(modifier: Coding) -> str:
+    # v2 feeds rarely name a modifier's system. Two digits are CPT modifiers, the rest are HCPCS Level II
+    # (CMS manual 100-04, chapter 23).
+    return modifier.system or (System.CPT if modifier.code.isdigit() else System.HCPCS)
+
+
+def _coded(code: Coding, trace: Trace) -> Json:
+    # The words are the sender's or the table's, not the code system's: they are no `display` (R4 2.24.0.10).
+    return without_empty({"coding": [{"system": code.system, "code": code.code}], "text": trace.display})
+
+
+def _on_admission(indicator: str) -> Json | None:
+    return codeable(_ON_ADMISSION, indicator.lower()) if indicator.upper() in ("Y", "N", "U", "W") else None
+
+
+def _money(money: Money | None) -> Json | None:
+    return {"value": money.value, "currency": money.currency} if money else None

@@ -1,0 +1,42 @@
+"""Which payer a chart's claim goes to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fhir_coder.model import Chart, CoverageFact, Payer
+
+
+def choose_payer(chart: Chart, payers: Sequence[Payer]) -> Payer | None:
+    """The payer of the chart's first coverage.
+
+    A payer is met by one of its `plans` (plan code, company id or name of the coverage); one without plans takes every
+    coverage that no other payer takes. None where payers are configured and none fits. Without configured payers the
+    coverage itself names the payer.
+    """
+    coverage = chart.coverages[0] if chart.coverages else None
+    if not payers:
+        return Payer(payer_name(coverage)) if coverage else None
+    names = _names(coverage) if coverage else frozenset()
+    named = next((p for p in payers if names & {_folded(x) for x in p.plans}), None)
+    return named or next((p for p in payers if not p.plans), None)
+
+
+def payer_name(coverage: CoverageFact) -> str:
+    """A short name for a coverage's payer: its name in lower case with hyphens, else its id."""
+    company = coverage.payer
+    name = (company.name or next((i.value for i in company.identifiers), "")) if company else ""
+    return re.sub(r"[^a-z0-9]+", "-", (name or coverage.plan or "unnamed").lower()).strip("-")
+
+
+def _names(coverage: CoverageFact) -> frozenset[str]:
+    company = coverage.payer
+    values = [coverage.plan]
+    if company:
+        values += [company.name, *(i.value for i in company.identifiers)]
+    return frozenset(_folded(v) for v in values if v)
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()

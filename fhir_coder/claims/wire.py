@@ -1,0 +1,31 @@
+"""The bytes of a claim: money keeps its decimals (`336.50`), keys keep their order."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from fhir_coder.model import Json
+
+
+def to_bytes(value: Any, *, indent: bool = False) -> bytes:
+    """Write JSON with Decimals as numbers that keep their digits (FHIR R4 2.24.0.1: precision is significant)."""
+    return orjson.dumps(value, default=_decimal, option=orjson.OPT_INDENT_2 if indent else 0)
+
+
+def _decimal(value: object) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f").encode())
+    raise TypeError(type(value).__name__)
+
+
+def content_hash(claim: Json) -> str:
+    """A digest of what the claim bills, blind to its identifier, its making date and the claim it replaces.
+
+    Two claims of one digest bill the same: the second is not sent.
+    """
+    billed = {k: v for k, v in claim.items() if k not in ("identifier", "created", "related")}
+    return hashlib.sha256(orjson.dumps(billed, default=_decimal, option=orjson.OPT_SORT_KEYS)).hexdigest()

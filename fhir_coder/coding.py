@@ -1,0 +1,326 @@
+"""Chart to coded chart: a billing code for every diagnosis and service, each with its trace, or a gap.
+
+Never guesses: what no row, or more than one row, fits is a gap. Pure: tables and code sets are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from fhir_coder.charts import INPATIENT_CLASSES
+from fhir_coder.model import (
+    BILLING_SYSTEMS,
+    ChargeFact,
+    Chart,
+    Choice,
+    CodedChart,
+    CodedDiagnosis,
+    CodedLine,
+    CodedProcedure,
+    Coding,
+    CodingContext,
+    Concept,
+    DiagnosisFact,
+    Gap,
+    ImmunizationFact,
+    Kind,
+    Money,
+    Origin,
+    ProcedureFact,
+    System,
+    Trace,
+    VisitFact,
+    When,
+)
+from fhir_coder.terminology import Tables
+
+ICD10_STARTS = date(2015, 10, 1)
+"""First date of service with ICD-10-CM and ICD-10-PCS in the United States (45 CFR 162.1002)."""
+
+MAX_POINTERS = 4
+"""Diagnosis pointers a claim line carries (837P SV107, 837I by the same limit)."""
+
+_KIND_OF_SYSTEM = {System.SNOMED: Kind.PROCEDURE, System.CVX: Kind.IMMUNIZATION}
+_CENT = Decimal("0.01")
+
+
+def code_chart(chart: Chart, tables: Tables, payer: str = "", currency: str = "USD") -> CodedChart:
+    """Choose the billing codes of one chart.
+
+    Charges make the lines. Where none came, procedures, vaccinations and the visit itself do, priced by the fee
+    tables: a service is never billed from two sources.
+    """
+    coder = _Coder(chart, tables, payer, currency)
+    if chart.service_date and chart.service_date < ICD10_STARTS:
+        return CodedChart(chart, (), (), (), (), notes=("before_icd10",))
+    coder.code_diagnoses()
+    coder.code_services()
+    return coder.coded()
+
+
+@dataclass
+class _Coder:
+    chart: Chart
+    tables: Tables
+    payer: str
+    currency: str
+    diagnoses: list[CodedDiagnosis] = field(default_factory=list)
+    procedures: list[CodedProcedure] = field(default_factory=list)
+    lines: list[CodedLine] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    not_billable: list[Trace] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+
+    def coded(self) -> CodedChart:
+        return CodedChart(
+            self.chart,
+            tuple(self.diagnoses),
+            tuple(self.procedures),
+            tuple(self.lines),
+            tuple(self.gaps),
+            tuple(self.not_billable),
+            tuple(self.notes),
+        )
+
+    # --- diagnoses
+
+    def code_diagnoses(self) -> None:
+        for fact in self.chart.diagnoses:
+            self._code_diagnosis(fact)
+        if not self.chart.diagnoses:
+            self._diagnoses_of_vaccinations()
+
+    def _code_diagnosis(self, fact: DiagnosisFact) -> None:
+        choice = self._choose(Kind.DIAGNOSIS, fact.concept, fact.origin, self.chart.service_date)
+        if choice is None or choice.code is None:
+            return
+        known = self.positions.get(choice.code.code)
+        if known is None:
+            known = len(self.diagnoses)
+            self.diagnoses.append(CodedDiagnosis(choice.code, fact, choice.trace))
+        for name in (choice.code.code, fact.identity, *(f"{c.system}|{c.code}" for c in fact.concept.codings)):
+            self.positions.setdefault(name, known)
+
+    def _diagnoses_of_vaccinations(self) -> None:
+        """Where nothing else is recorded, the vaccination itself is the reason (ICD-10-CM guidelines, I.C.21.c.2)."""
+        for fact in self.chart.immunizations:
+            if self.tables.has(Kind.DIAGNOSIS, fact.concept):
+                self._code_diagnosis(DiagnosisFact(fact.origin, fact.identity, fact.concept, recorded=fact.given))
+
+    # --- services
+
+    def code_services(self) -> None:
+        for charge in self.chart.charges:
+            self._code_charge(charge)
+        for procedure in self.chart.procedures:
+            self._code_procedure(procedure)
+        if self.chart.charges:
+            return
+        for immunization in self.chart.immunizations:
+            self._code_immunization(immunization)
+        if self.chart.visit:
+            self._code_visit(self.chart.visit)
+
+    def _code_charge(self, fact: ChargeFact) -> None:
+        on = _day(fact.service_date) or self.chart.service_date
+        concepts = [c for c in (fact.concept, fact.item) if c]
+        choice = self._choose(_service_kind(fact.concept), fact.concept, fact.origin, on, also=concepts[1:])
+        if choice is None:
+            return
+        if choice.code is None:
+            return
+        unit, net = self._amounts(fact, choice)
+        line = CodedLine(
+            choice.code,
+            fact,
+            choice.trace,
+            fact.service_date,
+            fact.quantity,
+            unit,
+            net,
+            modifiers=fact.modifiers,
+            diagnoses=self._pointers([*fact.diagnosis_refs, *(c.key for c in fact.diagnoses)]),
+            care_team=fact.care_team,
+        )
+        self._add_line(line)
+
+    def _code_procedure(self, fact: ProcedureFact) -> None:
+        if fact.unknown_modifier:
+            self._gap(
+                fact.origin,
+                fact.concept,
+                "unknown_modifier",
+                "a modifier extension that is not known changes its meaning",
+            )
+            return
+        on = _day(fact.performed) or self.chart.service_date
+        if self.chart.charges and not self._is_inpatient() and not _came_coded(fact.concept):
+            return  # an outpatient visit is billed by its charges
+        choice = self._choose(Kind.PROCEDURE, fact.concept, fact.origin, on)
+        if choice is None or choice.code is None:
+            return
+        if choice.code.system == System.ICD10PCS:
+            self._add_procedure(CodedProcedure(choice.code, fact, choice.trace, fact.performed, fact.care_team))
+        elif self.chart.charges:
+            if all(line.code.code != choice.code.code for line in self.lines):
+                self.notes.append("procedure_without_charge")
+        else:
+            self._add_priced_line(
+                choice, fact, fact.performed, self._pointers([*fact.reasons, *(c.key for c in fact.reason_concepts)])
+            )
+
+    def _code_immunization(self, fact: ImmunizationFact) -> None:
+        choice = self._choose(Kind.IMMUNIZATION, fact.concept, fact.origin, _day(fact.given) or self.chart.service_date)
+        if choice and choice.code:
+            self._add_priced_line(choice, fact, fact.given, self._pointers([fact.identity]))
+
+    def _code_visit(self, visit: VisitFact) -> None:
+        """What the visit itself is billed with: a row for its type, else for its class where nothing else is billed."""
+        by_class = Concept((Coding(System.ACT, visit.class_code),)) if visit.class_code and not self.lines else None
+        concepts = visit.types or ((by_class,) if by_class else ())
+        known = [c for c in concepts if self.tables.has(Kind.VISIT, c)] or [
+            c for c in (by_class,) if c and self.tables.has(Kind.VISIT, c)
+        ]
+        for concept in known[:1]:
+            choice = self._choose(Kind.VISIT, concept, visit.origin, self.chart.service_date)
+            if choice and choice.code:
+                self._add_priced_line(choice, visit, visit.start, self._pointers([]))
+
+    def _add_priced_line(
+        self,
+        choice: Choice,
+        fact: ProcedureFact | ImmunizationFact | VisitFact,
+        when: When | None,
+        pointers: tuple[int, ...],
+    ) -> None:
+        assert choice.code is not None
+        unit = self._price(choice, choice.code, _day(when) or self.chart.service_date)
+        team = fact.care_team
+        self._add_line(
+            CodedLine(choice.code, fact, choice.trace, when, Decimal(1), unit, unit, diagnoses=pointers, care_team=team)
+        )
+
+    def _add_line(self, line: CodedLine) -> None:
+        if line.code.system == System.ICD10PCS and isinstance(line.fact, ChargeFact | ProcedureFact):
+            position = self._add_procedure(
+                CodedProcedure(line.code, line.fact, line.trace, line.service_date, line.care_team)
+            )
+            line = replace(line, procedures=(position,))
+        self.lines.append(line)
+
+    def _add_procedure(self, procedure: CodedProcedure) -> int:
+        for position, known in enumerate(self.procedures):
+            if (known.code.code, _day(known.performed)) == (procedure.code.code, _day(procedure.performed)):
+                team = dict.fromkeys((*known.care_team, *procedure.care_team))
+                self.procedures[position] = replace(known, care_team=tuple(team))
+                return position
+        self.procedures.append(procedure)
+        return len(self.procedures) - 1
+
+    # --- choosing
+
+    def _choose(
+        self, kind: Kind, concept: Concept, origin: Origin, on: date | None, also: Sequence[Concept] = ()
+    ) -> Choice | None:
+        """The choice for a concept, or for what else names the same thing; None where it became a gap."""
+        first: Gap | None = None
+        for candidate in (concept, *also):
+            answer = self._answer(kind if candidate is concept else _service_kind(candidate), candidate, origin, on)
+            if isinstance(answer, Choice):
+                if answer.code is None:
+                    self.not_billable.append(answer.trace)
+                return answer
+            first = first or answer
+        assert first is not None
+        self.gaps.append(first)
+        return None
+
+    def _answer(self, kind: Kind, concept: Concept, origin: Origin, on: date | None) -> Choice | Gap:
+        coded = _coded_as_sent(kind, concept)
+        if len(coded) > 1:
+            return self._made_gap(origin, concept, "ambiguous", "it came with two different billing codes")
+        if coded:
+            code = coded[0]
+            return Choice(code, Trace(code.system, code.code, origin, code, note="came coded", display=code.display))
+        return _without_words(self.tables.choose(kind, concept, self._context(on), origin, self.chart.key))
+
+    def _context(self, on: date | None) -> CodingContext:
+        patient, visit = self.chart.patient, self.chart.visit
+        return CodingContext(
+            service_date=on,
+            sex=patient.sex if patient else "",
+            birth_date=patient.birth_date.day if patient and patient.birth_date else None,
+            encounter_class=visit.class_code if visit else "",
+            payer=self.payer,
+        )
+
+    def _gap(self, origin: Origin, concept: Concept, reason: str, text: str) -> None:
+        self.gaps.append(self._made_gap(origin, concept, reason, text))
+
+    def _made_gap(self, origin: Origin, concept: Concept, reason: str, text: str) -> Gap:
+        coding = concept.codings[0] if concept.codings else Coding("", "")
+        return Gap(self.chart.key, origin, coding.system, coding.code, reason, text)
+
+    def _is_inpatient(self) -> bool:
+        return bool(self.chart.visit and self.chart.visit.class_code in INPATIENT_CLASSES)
+
+    def _pointers(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Positions of the named diagnoses; where none is named, all that are not admitting-only, in billing order."""
+        named = dict.fromkeys(self.positions[n] for n in names if n in self.positions)
+        everything = [i for i, d in enumerate(self.diagnoses) if d.fact.kind != "admitting"] or range(
+            len(self.diagnoses)
+        )
+        return tuple(named or everything)[:MAX_POINTERS]
+
+    # --- money
+
+    def _amounts(self, fact: ChargeFact, choice: Choice) -> tuple[Money | None, Money | None]:
+        """Unit price and net of a charge as sent (FT1-12, FT1-11), else by the charge master or the fee table."""
+        unit, net = fact.unit_amount, fact.amount
+        if unit is None and net is None:
+            assert choice.code is not None
+            unit = self._price(choice, choice.code, _day(fact.service_date) or self.chart.service_date)
+        if unit is None and net is not None and fact.quantity:
+            each = (net.value / fact.quantity).quantize(_CENT, ROUND_HALF_UP)
+            unit = Money(each, net.currency) if each * fact.quantity == net.value else None
+        if net is None and unit is not None:
+            net = Money((unit.value * fact.quantity).quantize(_CENT, ROUND_HALF_UP), unit.currency)
+        return unit, net
+
+    def _price(self, choice: Choice, code: Coding, on: date | None) -> Money | None:
+        price = choice.unit_price
+        if price is None:
+            found = self.tables.price(code, self._context(on))
+            price = found[0] if found else None
+        return None if price is None else Money(price, self.currency)
+
+
+def _without_words(answer: Choice | Gap) -> Choice | Gap:
+    """A table's words name the source, not the billing code: they belong to the trace, not into the claim."""
+    if isinstance(answer, Gap) or answer.code is None:
+        return answer
+    words = answer.code.display
+    return replace(answer, code=replace(answer.code, display=""), trace=replace(answer.trace, display=words))
+
+
+def _service_kind(concept: Concept) -> Kind:
+    systems = [c.system for c in concept.codings]
+    return next((_KIND_OF_SYSTEM[s] for s in systems if s in _KIND_OF_SYSTEM), Kind.CHARGE)
+
+
+def _coded_as_sent(kind: Kind, concept: Concept) -> list[Coding]:
+    wanted = {System.ICD10CM} if kind is Kind.DIAGNOSIS else BILLING_SYSTEMS - {System.ICD10CM}
+    found = [c for c in concept.codings if c.system in wanted]
+    return list({(c.system, c.code): c for c in found}.values())
+
+
+def _came_coded(concept: Concept) -> bool:
+    return bool(_coded_as_sent(Kind.PROCEDURE, concept))
+
+
+def _day(when: When | None) -> date | None:
+    return when.day if when else None

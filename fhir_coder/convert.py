@@ -1,0 +1,205 @@
+"""Files to claims in memory: no ledger, no network. The shape of the JSON is docs/reference/convert.schema.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from fhir_coder.errors import UnreadableError
+from fhir_coder.intake.payloads import payloads_in, read_header
+from fhir_coder.model import (
+    ClaimDraft,
+    Finding,
+    Gap,
+    Header,
+    Json,
+    Message,
+    MessageFacts,
+    MessageFormat,
+    MessageStatus,
+    Trace,
+)
+from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to convert: a name to call it by, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedMessage:
+    """One payload of a source, and what became of it. `reason` says why it was not charted."""
+
+    id: str
+    header: Header
+    status: MessageStatus
+    chart_keys: tuple[str, ...] = ()
+    reason: str = ""
+
+    def to_json(self) -> Json:
+        """As in the convert contract."""
+        return {
+            "id": self.id,
+            "format": self.header.format.value,
+            "type": self.header.type,
+            "control_id": self.header.control_id,
+            "status": self.status.value,
+            "chart_key": self.chart_keys[0] if self.chart_keys else None,
+            "chart_keys": list(self.chart_keys),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a conversion gave: every message with its status, every claim, every gap.
+
+    `cancelled` are the chart keys of visits that were called off: nothing is billed for them.
+    """
+
+    messages: tuple[ConvertedMessage, ...]
+    claims: tuple[ClaimDraft, ...]
+    cancelled: tuple[str, ...] = ()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The gaps of all claims."""
+        return tuple(gap for claim in self.claims for gap in claim.gaps)
+
+    @property
+    def unreadable(self) -> tuple[ConvertedMessage, ...]:
+        """The payloads that could not be read."""
+        return tuple(m for m in self.messages if m.status is MessageStatus.QUARANTINED)
+
+    def to_json(self) -> Json:
+        """The public contract (docs/reference/convert.schema.json); money is Decimal."""
+        return {
+            "messages": [m.to_json() for m in self.messages],
+            "claims": [claim_to_json(c) for c in self.claims],
+            "gaps": [gap_to_json(g) for g in self.gaps],
+            "cancelled": list(self.cancelled),
+        }
+
+
+def claim_to_json(draft: ClaimDraft) -> Json:
+    """One claim as in the convert contract."""
+    return {
+        "chart_key": draft.chart_key,
+        "payer": draft.payer,
+        "identifier": draft.identifier,
+        "revision": draft.revision,
+        "status": draft.status.value,
+        "claim": draft.claim,
+        "traces": [trace_to_json(t) for t in draft.traces if t.path],
+        "findings": [finding_to_json(f) for f in draft.findings],
+    }
+
+
+def trace_to_json(trace: Trace) -> Json:
+    """One trace as in the convert contract."""
+    return {
+        "path": trace.path,
+        "system": trace.system,
+        "code": trace.code,
+        "origin": {"message": trace.origin.message, "path": trace.origin.path},
+        "source": {"system": trace.source.system, "code": trace.source.code},
+        "table": trace.table or None,
+        "row": trace.row,
+        "version": trace.version or None,
+        "note": trace.note,
+    }
+
+
+def finding_to_json(finding: Finding) -> Json:
+    """One finding as in the convert contract."""
+    return {
+        "edit": finding.edit,
+        "severity": finding.severity.value,
+        "path": finding.path,
+        "text": finding.text,
+        "advice": finding.advice,
+    }
+
+
+def gap_to_json(gap: Gap) -> Json:
+    """One gap as in the convert contract."""
+    return {
+        "chart_key": gap.chart_key,
+        "origin": {"message": gap.origin.message, "path": gap.origin.path},
+        "system": gap.system,
+        "code": gap.code,
+        "reason": gap.reason,
+        "text": gap.text,
+    }
+
+
+@dataclass
+class _Reading:
+    messages: list[ConvertedMessage] = field(default_factory=list)
+    said: list[MessageFacts] = field(default_factory=list)
+    keys: dict[str, None] = field(default_factory=dict)
+
+
+def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date) -> Conversion:
+    """Convert sources to claims. Payloads of one visit, from whatever source, make one chart and one claim."""
+    reading = _Reading()
+    for source in sources:
+        for number, body in enumerate(payloads_in(source.data), start=1):
+            _read(f"{source.name}:{number}", body, rulebook, reading)
+        if not source.data.strip():
+            _read(f"{source.name}:1", source.data, rulebook, reading)
+    by_topic = _by_topic(reading.said)
+    charts = [chart_of(key, _said_about(key, by_topic)) for key in reading.keys]
+    claims = tuple(draft_claim(chart, rulebook, created) for chart in charts if not chart.cancelled)
+    cancelled = tuple(chart.key for chart in charts if chart.cancelled)
+    return Conversion(tuple(reading.messages), claims, cancelled)
+
+
+def _read(message_id: str, body: bytes, rulebook: Rulebook, reading: _Reading) -> None:
+    header = Header(MessageFormat.UNKNOWN)
+    try:
+        header = read_header(body)
+        facts = facts_of(Message(message_id, body, header), rulebook)
+    except UnreadableError as error:
+        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=str(error)))
+        return
+    if facts is None:
+        reason = "a type that bills nothing"
+        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.IGNORED, reason=reason))
+        return
+    if not facts.facts:
+        reason = "; ".join(f"{p.origin.path}: {p.text}" for p in facts.problems) or "it says nothing that can be used"
+        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=reason))
+        return
+    reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.CHARTED, facts.charts))
+    reading.said.append(facts)
+    reading.keys.update(dict.fromkeys(facts.charts))
+
+
+def _by_topic(said: Sequence[MessageFacts]) -> dict[str, list[MessageFacts]]:
+    """Messages by topic, so that a chart is folded from its own messages and not from all of a file."""
+    found: dict[str, list[MessageFacts]] = {}
+    for message in said:
+        for topic in dict.fromkeys([*(f.topic for f in message.facts), *message.charts]):
+            found.setdefault(topic, []).append(message)
+    return found
+
+
+def _said_about(key: str, by_topic: dict[str, list[MessageFacts]]) -> list[MessageFacts]:
+    chosen: dict[str, MessageFacts] = {}
+    seen: set[str] = set()
+    waiting = [key]
+    while waiting:
+        topic = waiting.pop()
+        if topic in seen:
+            continue
+        seen.add(topic)
+        for message in by_topic.get(topic, ()):
+            chosen[message.message] = message
+            waiting += [r for f in message.facts if f.topic == topic for r in f.refs]
+    return list(chosen.values())

@@ -1,0 +1,148 @@
+"""Edits on the parties: payer, coverage, subscriber, billing provider, doctors and their NPIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fhir_coder.edits.edit import ClaimContext, Edit, Hit
+from fhir_coder.model import Json, Severity, System
+
+
+def no_coverage(context: ClaimContext) -> Iterator[Hit]:
+    """Nobody to bill."""
+    if not context.coded.chart.coverages:
+        yield "Claim.insurance", "no coverage came (IN1 or Coverage)"
+
+
+def payer_not_known(context: ClaimContext) -> Iterator[Hit]:
+    """A coverage came, but no configured payer takes it."""
+    if context.coded.chart.coverages and context.payer is None:
+        yield "Claim.insurer", "no configured payer takes this coverage's plan or company"
+
+
+def missing_subscriber_id(context: ClaimContext) -> Iterator[Hit]:
+    """The coverage that is billed has no member id."""
+    coverages = context.coded.chart.coverages
+    if coverages and not coverages[0].subscriber_id:
+        yield (
+            "Claim.insurance[0].coverage",
+            "the coverage has no subscriber id (IN1-49, IN1-36 or Coverage.subscriberId)",
+        )
+
+
+def coverage_not_in_force(context: ClaimContext) -> Iterator[Hit]:
+    """The date of service is outside the coverage's period."""
+    on, coverages = context.coded.chart.service_date, context.coded.chart.coverages
+    if on is None or not coverages:
+        return
+    start = coverages[0].start.day if coverages[0].start else None
+    end = coverages[0].end.day if coverages[0].end else None
+    if (start and on < start) or (end and on > end):
+        yield "Claim.insurance[0].coverage", "the coverage is not in force on the date of service"
+
+
+def missing_provider_npi(context: ClaimContext) -> Iterator[Hit]:
+    """The billing provider has no NPI."""
+    resource = _contained(context.claim, context.claim.get("provider", {}))
+    if not _npis(resource):
+        yield "Claim.provider", "the billing provider has no NPI"
+
+
+def missing_doctor_npi(context: ClaimContext) -> Iterator[Hit]:
+    """Nobody on the care team has an NPI."""
+    team = context.claim.get("careTeam", ())
+    if not any(_npis(_contained(context.claim, member["provider"])) for member in team):
+        yield "Claim.careTeam", "no doctor with an NPI came"
+
+
+def bad_npi(context: ClaimContext) -> Iterator[Hit]:
+    """An NPI whose check digit is wrong (45 CFR 162.406; Luhn with the prefix 80840)."""
+    for index, resource in enumerate(context.claim.get("contained", ())):
+        for npi in _npis(resource):
+            if not is_npi(npi):
+                yield f"Claim.contained[{index}].identifier", "the NPI is not ten digits with a right check digit"
+
+
+def prior_auth_list_missing(context: ClaimContext) -> Iterator[Hit]:
+    """Nobody can tell whether a line needs prior authorisation."""
+    payer = context.payer
+    if payer and payer.prior_auth_codes is None:
+        yield "Claim.insurance[0].preAuthRef", f"payer '{payer.name}' has no list of codes that need authorisation"
+
+
+def is_npi(value: str) -> bool:
+    """Whether a value is a National Provider Identifier: ten digits, the last by Luhn over 80840 and the rest."""
+    if len(value) != 10 or not value.isascii() or not value.isdigit():
+        return False
+    digits = [int(d) for d in "80840" + value]
+    doubled = [d * 2 if (len(digits) - i) % 2 == 0 else d for i, d in enumerate(digits)]
+    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
+
+
+def _contained(claim: Json, reference: Json) -> Json:
+    wanted = reference.get("reference", "").removeprefix("#")
+    return next((r for r in claim.get("contained", ()) if wanted and r["id"] == wanted), {})
+
+
+def _npis(resource: Json) -> list[str]:
+    return [i.get("value", "") for i in resource.get("identifier", ()) if _is_typed_npi(i)]
+
+
+def _is_typed_npi(identifier: Json) -> bool:
+    codings = identifier.get("type", {}).get("coding", [])
+    return identifier.get("system") == System.NPI or any(c.get("code") == "NPI" for c in codings)
+
+
+EDITS = (
+    Edit(
+        "no-coverage",
+        "No coverage",
+        Severity.REJECT,
+        "Bill the patient, or have registration add the insurance.",
+        no_coverage,
+    ),
+    Edit(
+        "payer-not-known",
+        "No payer takes the plan",
+        Severity.REJECT,
+        "Add the plan to a payer's `plans` in the settings.",
+        payer_not_known,
+    ),
+    Edit(
+        "missing-subscriber-id",
+        "No subscriber id",
+        Severity.REJECT,
+        "Have registration add the member id.",
+        missing_subscriber_id,
+    ),
+    Edit(
+        "coverage-not-in-force",
+        "Coverage not in force",
+        Severity.REJECT,
+        "Check the coverage's dates with the payer.",
+        coverage_not_in_force,
+    ),
+    Edit(
+        "missing-provider-npi",
+        "No billing provider NPI",
+        Severity.REJECT,
+        "Set `npi` in the settings' [site].",
+        missing_provider_npi,
+    ),
+    Edit(
+        "missing-doctor-npi",
+        "No doctor's NPI",
+        Severity.WARN,
+        "Have the sender add the NPI to FT1-20 or PV1-7.",
+        missing_doctor_npi,
+    ),
+    Edit("bad-npi", "NPI check digit wrong", Severity.REJECT, "Correct the NPI at its source.", bad_npi),
+    Edit(
+        "prior-auth-list-missing",
+        "No prior authorisation list",
+        Severity.INFO,
+        "Set `prior_auth_codes` of the payer.",
+        prior_auth_list_missing,
+    ),
+)
+"""In the order shown to the coder."""

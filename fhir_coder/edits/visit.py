@@ -1,0 +1,260 @@
+"""Edits on the visit and its lines: is it over, does it bill anything, do the dates and amounts fit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+
+from fhir_coder.charts import is_open
+from fhir_coder.edits.edit import ClaimContext, Edit, Hit
+from fhir_coder.model import ChargeFact, Json, Severity
+
+
+def visit_open(context: ClaimContext) -> Iterator[Hit]:
+    """The visit goes on: no discharge, no finished status, nothing that says it may be billed."""
+    if is_open(context.coded.chart):
+        yield "Claim.billablePeriod", "the visit is not over: no discharge, finished status or charge has come"
+
+
+def visit_unknown(context: ClaimContext) -> Iterator[Hit]:
+    """Diagnoses or services came, but not the visit they belong to."""
+    chart = context.coded.chart
+    if chart.visit is None:
+        yield "Claim.billablePeriod", "the visit itself (PV1 or Encounter) has not come"
+
+
+def patient_unknown(context: ClaimContext) -> Iterator[Hit]:
+    """The visit's patient has not come."""
+    if context.coded.chart.patient is None:
+        yield "Claim.patient", "the patient (PID or Patient) has not come"
+
+
+def before_icd10(context: ClaimContext) -> Iterator[Hit]:
+    """The service was before ICD-10 (45 CFR 162.1002)."""
+    if "before_icd10" in context.coded.notes:
+        yield (
+            "Claim.diagnosis",
+            "the service was before 2015-10-01: ICD-10 does not apply and ICD-9 claims are not made",
+        )
+
+
+def unusable_part(context: ClaimContext) -> Iterator[Hit]:
+    """A part of a message could not be used."""
+    for problem in context.coded.chart.problems:
+        yield f"{problem.origin.message} {problem.origin.path}", problem.text
+
+
+def no_billable_line(context: ClaimContext) -> Iterator[Hit]:
+    """Nothing is billed: no charge, no priced service, no row for the visit."""
+    coded = context.coded
+    if coded.lines or "before_icd10" in coded.notes:
+        return
+    asked = [g for g in coded.gaps if g.reason]
+    if coded.not_billable and not asked and (coded.chart.charges or coded.chart.procedures):
+        yield "Claim.item", "no billable line: the tables say that nothing of this visit is billed"
+    elif not coded.chart.charges:
+        yield "Claim.item", "no charge came, and no table says what the visit itself is billed with"
+    else:
+        yield "Claim.item", "no billable line: none of the charges has a billing code"
+
+
+def no_diagnosis(context: ClaimContext) -> Iterator[Hit]:
+    """A claim needs a diagnosis that is not only the admitting one."""
+    coded = context.coded
+    if "before_icd10" in coded.notes or any(g.origin.path.startswith("DG1") for g in coded.gaps):
+        return
+    if not coded.diagnoses:
+        yield "Claim.diagnosis", "no diagnosis with a billing code came for this visit"
+    elif all(d.fact.kind == "admitting" for d in coded.diagnoses) and _stay(context):
+        yield "Claim.diagnosis", "only an admitting diagnosis came: a stay needs its principal diagnosis"
+
+
+def date_outside_visit(context: ClaimContext) -> Iterator[Hit]:
+    """A line's date of service outside the visit's dates."""
+    visit = context.coded.chart.visit
+    start = visit.start.day if visit and visit.start else None
+    end = visit.end.day if visit and visit.end else None
+    for index, item in enumerate(context.claim.get("item", ())):
+        served = item.get("servicedDate", "")
+        if len(served) == 10 and _is_outside(date.fromisoformat(served), start, end):
+            yield f"Claim.item[{index}].servicedDate", "the date of service is outside the visit"
+
+
+def missing_service_date(context: ClaimContext) -> Iterator[Hit]:
+    """A line without a date to the day."""
+    for index, item in enumerate(context.claim.get("item", ())):
+        if len(item.get("servicedDate", "")) != 10:
+            yield f"Claim.item[{index}].servicedDate", "the line has no date of service to the day"
+
+
+def missing_charge(context: ClaimContext) -> Iterator[Hit]:
+    """A line without an amount."""
+    for index, item in enumerate(context.claim.get("item", ())):
+        if "net" not in item:
+            yield f"Claim.item[{index}].net", "no amount came, and no charge master or fee table has a price"
+
+
+def bad_quantity(context: ClaimContext) -> Iterator[Hit]:
+    """Units that are zero or below."""
+    for index, item in enumerate(context.claim.get("item", ())):
+        if item["quantity"]["value"] <= 0:
+            yield f"Claim.item[{index}].quantity", "the number of units is not above zero"
+
+
+def amounts_disagree(context: ClaimContext) -> Iterator[Hit]:
+    """FT1-11 is not FT1-10 times FT1-12."""
+    for index, line in enumerate(context.coded.lines):
+        fact = line.fact
+        if not isinstance(fact, ChargeFact) or fact.unit_amount is None or fact.amount is None:
+            continue
+        if fact.unit_amount.value * fact.quantity != fact.amount.value:
+            yield f"Claim.item[{index}].net", "the amount as sent is not units times the unit amount as sent"
+
+
+def mixed_currencies(context: ClaimContext) -> Iterator[Hit]:
+    """Lines in more than one currency cannot be added up."""
+    currencies = {line.net.currency for line in context.coded.lines if line.net}
+    if len(currencies) > 1:
+        yield "Claim.total", "the lines are in more than one currency"
+
+
+def duplicate_line(context: ClaimContext) -> Iterator[Hit]:
+    """The same service twice on one day without a modifier that says so."""
+    seen: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for index, item in enumerate(context.claim.get("item", ())):
+        seen[(_codes(item), item.get("servicedDate", ""), str(item.get("modifier", "")))].append(index)
+    for positions in seen.values():
+        for index in positions[1:]:
+            yield f"Claim.item[{index}]", f"the same code, date and modifiers as line {positions[0] + 1}"
+
+
+def procedure_without_charge(context: ClaimContext) -> Iterator[Hit]:
+    """A billing code came as a procedure while the visit is billed by charges."""
+    if "procedure_without_charge" in context.coded.notes:
+        yield "Claim.item", "a procedure came with a billing code but without a charge: no line was made of it"
+
+
+def too_many(context: ClaimContext) -> Iterator[Hit]:
+    """More diagnoses or lines than a claim of its kind carries (837P: 12 and 50; 837I: 25 and 999)."""
+    professional = context.claim["type"]["coding"][0]["code"] == "professional"
+    limits = {"diagnosis": 12 if professional else 25, "item": 50 if professional else 999}
+    for element, limit in limits.items():
+        if len(context.claim.get(element, ())) > limit:
+            yield f"Claim.{element}", f"more than {limit}: a claim of this kind carries no more"
+
+
+def _codes(item: Json) -> str:
+    return "|".join(f"{c.get('system', '')}#{c['code']}" for c in item["productOrService"]["coding"])
+
+
+def _is_outside(served: date, start: date | None, end: date | None) -> bool:
+    return bool((start and served < start) or (end and served > end))
+
+
+def _stay(context: ClaimContext) -> bool:
+    visit = context.coded.chart.visit
+    return bool(visit and visit.class_code in ("IMP", "ACUTE", "NONAC"))
+
+
+EDITS = (
+    Edit(
+        "visit-open",
+        "Visit still open",
+        Severity.REJECT,
+        "It is released by the discharge.",
+        visit_open,
+        resolves_itself=True,
+    ),
+    Edit(
+        "visit-missing",
+        "Visit not received",
+        Severity.REJECT,
+        "Check that the feed sends the registration.",
+        visit_unknown,
+        resolves_itself=True,
+    ),
+    Edit(
+        "patient-missing",
+        "Patient not received",
+        Severity.REJECT,
+        "Check that the feed sends the patient.",
+        patient_unknown,
+        resolves_itself=True,
+    ),
+    Edit(
+        "before-icd10",
+        "Service before ICD-10",
+        Severity.REJECT,
+        "Bill it by hand if it can still be filed.",
+        before_icd10,
+        resolves_itself=True,
+    ),
+    Edit(
+        "unusable-part",
+        "Part of a message not usable",
+        Severity.REJECT,
+        "Look at the message and have the sender correct it.",
+        unusable_part,
+    ),
+    Edit(
+        "no-billable-line",
+        "No billable line",
+        Severity.REJECT,
+        "Send the charges, or give the visit a row in a visit table.",
+        no_billable_line,
+    ),
+    Edit("no-diagnosis", "No diagnosis", Severity.REJECT, "Ask the clinician for the diagnosis.", no_diagnosis),
+    Edit(
+        "date-outside-visit",
+        "Line date outside the visit",
+        Severity.REJECT,
+        "Correct the charge's date, or the visit's.",
+        date_outside_visit,
+    ),
+    Edit(
+        "missing-service-date",
+        "Line without date",
+        Severity.REJECT,
+        "Have the sender fill FT1-4.",
+        missing_service_date,
+    ),
+    Edit(
+        "missing-charge",
+        "Line without amount",
+        Severity.REJECT,
+        "Add a price to the charge master or the fee table.",
+        missing_charge,
+    ),
+    Edit("bad-quantity", "Units not above zero", Severity.REJECT, "Correct the units of the charge.", bad_quantity),
+    Edit(
+        "amounts-disagree",
+        "Units, unit amount and amount disagree",
+        Severity.REJECT,
+        "Have the sender correct FT1-10 to FT1-12.",
+        amounts_disagree,
+    ),
+    Edit(
+        "mixed-currencies",
+        "More than one currency",
+        Severity.REJECT,
+        "Correct the currency of the charges.",
+        mixed_currencies,
+    ),
+    Edit(
+        "duplicate-line",
+        "Duplicate line",
+        Severity.REJECT,
+        "Take one away, or add the modifier that says it was done twice.",
+        duplicate_line,
+    ),
+    Edit(
+        "procedure-without-charge",
+        "Procedure without charge",
+        Severity.WARN,
+        "Check whether a charge is missing.",
+        procedure_without_charge,
+    ),
+    Edit("too-many", "More than a claim carries", Severity.REJECT, "Split the claim.", too_many),
+)
+"""In the order shown to the coder."""

@@ -1,0 +1,112 @@
+"""What a chart's draft or a payer's outcome does to the ledger. Every function runs inside one write transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from fhir_coder.edits import RESOLVES_ITSELF
+from fhir_coder.model import IN_FLIGHT, Chart, ClaimDraft, ClaimStatus, Outcome, Severity
+from fhir_coder.payers.decide import Decision
+from fhir_coder.store import claims, items, work
+from fhir_coder.store.work import Work
+
+
+def file_claim(
+    connection: Connection, current: claims.ClaimRow | None, filed: claims.Filed, chart: Chart, at: datetime
+) -> str:
+    """File what a chart's claim is now; answers what was done, as a fixed word."""
+    if current is not None and claims.is_in_flight(current):
+        claims.mark_stale(connection, current.id)  # its settling asks for the chart again
+        return "deferred"
+    if chart.cancelled:
+        return _void(connection, current, chart, at)
+    if current is None:
+        claim_id = claims.insert_claim(connection, filed, at)
+    elif current.status == ClaimStatus.HELD and current.hold == "refused" and _same(current, filed):
+        return "refused"  # what the payer refused is not sent again unchanged
+    elif current.status == ClaimStatus.HELD:
+        claims.rewrite_held(connection, current, filed, at)
+        claim_id = current.id
+    elif _same(current, filed) and current.status != ClaimStatus.VOIDED:
+        return "unchanged"
+    else:
+        if current.status == ClaimStatus.READY:
+            claims.move(connection, current, ClaimStatus.REPLACED, "its chart changed before it was sent", at)
+        claim_id = claims.insert_claim(connection, filed, at)
+    items.sync_items(connection, at, chart.key, _items_of(filed.draft, claim_id))
+    return filed.draft.status.value
+
+
+def _same(current: claims.ClaimRow, filed: claims.Filed) -> bool:
+    return bool(current.content_hash == filed.content_hash and current.payer == filed.draft.payer)
+
+
+def _void(connection: Connection, current: claims.ClaimRow | None, chart: Chart, at: datetime) -> str:
+    items.sync_items(connection, at, chart.key, ())
+    if current is None or current.status == ClaimStatus.VOIDED:
+        return "cancelled"
+    if claims.is_taken(current):
+        text = "the visit was cancelled after the payer took its claim: void it at the payer"
+        item = items.Item(f"void:{current.id}", "void", "cancelled_after_claim", text, chart.key, current.id)
+        items.open_item(connection, at, item)
+        return "cancelled"
+    claims.move(connection, current, ClaimStatus.VOIDED, "the visit was cancelled", at)
+    return "voided"
+
+
+def _items_of(draft: ClaimDraft, claim_id: str) -> list[items.Item]:
+    """A work item for each gap and each rejecting finding; none while a later message may settle it all by itself."""
+    rejecting = [f for f in draft.findings if f.severity is Severity.REJECT]
+    if any(f.edit in RESOLVES_ITSELF for f in rejecting):
+        return []
+    found = [
+        items.Item(
+            f"gap:{draft.chart_key}:{gap.system}|{gap.code}:{gap.reason}:{gap.origin.path}",
+            "gap",
+            gap.reason,
+            gap.text,
+            draft.chart_key,
+            claim_id,
+            gap.origin.message,
+        )
+        for gap in draft.gaps
+    ]
+    if draft.gaps:
+        return found  # a claim without lines or diagnoses because of its gaps asks no second question
+    for finding in rejecting:
+        identity = f"finding:{draft.chart_key}:{finding.edit}:{finding.path}"
+        text = f"{finding.path}: {finding.text}. {finding.advice}".strip()
+        found.append(items.Item(identity, "finding", finding.edit, text, draft.chart_key, claim_id))
+    return found
+
+
+def apply_decision(
+    connection: Connection, row: claims.ClaimRow, outcome: Outcome, decision: Decision, todo: Work, at: datetime
+) -> None:
+    """Move a claim as decided, keep what the payer said, leave the next work."""
+    claims.set_reference(connection, row.id, outcome.reference)
+    if outcome.adjudication:
+        claims.set_adjudication(connection, row.id, outcome.adjudication)
+    why = f"{outcome.kind.value}: {outcome.reason}" if outcome.reason else outcome.kind.value
+    if decision.hold:
+        claims.hold(connection, row, decision.hold, why, at)
+    else:
+        claims.move(connection, row, decision.status, why, at)
+    if decision.item:
+        item = items.Item(f"{decision.item}:{row.id}", decision.item, outcome.kind.value, why, row.chart_key, row.id)
+        items.open_item(connection, at, item)
+    _leave_work(connection, row, decision, todo, at)
+
+
+def _leave_work(connection: Connection, row: claims.ClaimRow, decision: Decision, todo: Work, at: datetime) -> None:
+    due_at = at + timedelta(seconds=decision.after)
+    if decision.next_stage == todo.stage and decision.again:
+        work.postpone(connection, todo, due_at)
+    else:
+        work.finish(connection, todo)
+        if decision.next_stage:
+            work.ask(connection, decision.next_stage, row.id, due_at)
+    if row.stale and decision.status not in IN_FLIGHT:
+        work.ask(connection, "chart", row.chart_key, at)

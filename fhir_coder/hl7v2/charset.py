@@ -1,0 +1,112 @@
+"""Bytes of a message to text, by what MSH-18 declares (HL7 table 0211)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Literal
+
+from fhir_coder.errors import UnreadableError
+
+Policy = Literal["strict", "replace"]
+
+_FRAMING = b"\x0b\x1c \t\r\n"
+_CODECS = {
+    "ASCII": "ascii",
+    "ISOIR6": "ascii",
+    "UNICODE": "utf-8",
+    "UNICODEUTF8": "utf-8",
+    "UTF8": "utf-8",
+    "UNICODEUTF16": "utf-16",
+    "UTF16": "utf-16",
+    "UNICODEUTF32": "utf-32",
+    # The Japanese sets switch inside one ISO 2022 stream; this codec follows all of their switches.
+    "ISOIR14": "iso2022_jp_ext",
+    "ISOIR87": "iso2022_jp_ext",
+    "ISOIR159": "iso2022_jp_ext",
+    "GB180302000": "gb18030",
+    "KSX1001": "euc_kr",
+    "BIG5": "big5",
+    "WINDOWS1252": "cp1252",
+    "CP1252": "cp1252",
+}
+_WIDE = {"utf-16", "utf-32"}
+_LATIN = re.compile(r"(?:ISO)?8859(\d{1,2})")
+
+
+def decode(body: bytes, default: str = "utf-8", policy: Policy = "strict", fallback: str = "cp1252") -> str:
+    """Decode a message by its byte order mark, else by MSH-18, else by the feed's default and then its fallback.
+
+    `policy` replace puts U+FFFD for bytes the declared set does not have. Raises UnreadableError (rule `charset`).
+    """
+    marked = marked_codec(body)
+    if marked:
+        return _decoded(body, marked, policy, "")
+    declared = declared_charsets(body)
+    if not declared:
+        return _decoded_undeclared(body, default, policy, fallback)
+    codec = codec_of(declared)
+    if codec:
+        return _decoded(body, codec, policy, "MSH-18")
+    if policy == "replace":
+        return _decoded_undeclared(body, default, policy, fallback)
+    raise UnreadableError("MSH-18", "charset", "unknown character set")
+
+
+def marked_codec(body: bytes) -> str:
+    """The codec that a byte order mark, or a UTF-16 `MSH`, gives away; empty where there is none."""
+    if body.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if body.startswith(b"M\0S\0H\0"):
+        return "utf-16-le"
+    return "utf-16-be" if body.startswith(b"\0M\0S\0H") else ""
+
+
+def declared_charsets(body: bytes) -> tuple[str, ...]:
+    """The repetitions of MSH-18 as sent, empty where the message names none."""
+    head = body.lstrip(_FRAMING)
+    line = re.split(rb"[\r\n]", head, maxsplit=1)[0]
+    if not line.startswith(b"MSH") or len(line) < 8:
+        return ()
+    fields = line.split(line[3:4])
+    raw = fields[17] if len(fields) > 17 else b""
+    names = (name.decode("ascii", "replace").strip() for name in raw.split(line[5:6]))
+    return tuple(name for name in names if name and name != '""')
+
+
+def codec_of(names: tuple[str, ...]) -> str:
+    """The Python codec for the declared sets, empty where one of them is unknown.
+
+    Several sets mean that later ones are switched to by ISO 2022, so the widest one reads them all.
+    """
+    found = [_codec(name) for name in names]
+    if not all(found):
+        return ""
+    # Where MSH could be read byte by byte the message is not UTF-16, whatever it says of itself.
+    narrow = ["utf-8" if codec in _WIDE else codec for codec in found]
+    return next((codec for codec in narrow if codec != "ascii"), "ascii")
+
+
+def _codec(name: str) -> str:
+    key = re.sub(r"[\s_/.-]", "", name.upper())
+    latin = _LATIN.fullmatch(key)
+    if latin is None:
+        return _CODECS.get(key, "")
+    number = int(latin[1])
+    return f"iso8859-{number}" if number in range(1, 17) and number != 12 else ""
+
+
+def _decoded_undeclared(body: bytes, default: str, policy: Policy, fallback: str) -> str:
+    try:
+        return body.decode(default)
+    except (UnicodeDecodeError, LookupError):
+        return _decoded(body, fallback or default, policy, "")
+
+
+def _decoded(body: bytes, codec: str, policy: Policy, path: str) -> str:
+    try:
+        return body.decode(codec, policy)
+    except (UnicodeDecodeError, LookupError):
+        raise UnreadableError(path, "charset", "bytes do not fit the character set") from None

@@ -1,0 +1,153 @@
+"""DG1, FT1-19, PR1 and RXA: diagnoses, procedures and vaccinations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from fhir_coder.hl7v2.people import entity, read_members
+from fhir_coder.hl7v2.reader import Segment
+from fhir_coder.hl7v2.source import Source
+from fhir_coder.hl7v2.systems import known_system, read_concept, read_modifiers
+from fhir_coder.model import Concept, DiagnosisFact, ImmunizationFact, ProcedureFact, System, When
+
+_KINDS = {"A": "admitting", "W": "working", "F": "final"}
+_GIVEN = frozenset({"", "CP", "PA"})
+# Codes 01 to 08 of NIP001 in RXA-9: told from a record or by a parent, not given here.
+_HISTORICAL = frozenset({f"0{digit}" for digit in range(1, 9)})
+_NO_VACCINE = "998"
+
+
+def read_diagnoses(source: Source) -> Iterator[DiagnosisFact]:
+    """DG1, then the diagnoses that only FT1-19 names."""
+    named: set[str] = set()
+    for segment in source.message.segments("DG1"):
+        fact = _diagnosis(source, segment)
+        if fact:
+            named.add(fact.concept.key)
+            yield fact
+    yield from _charged_diagnoses(source, named)
+
+
+def read_procedures(source: Source) -> Iterator[ProcedureFact]:
+    """PR1."""
+    seen: Counter[str] = Counter()
+    for segment in source.message.segments("PR1"):
+        concept = _concept(source, segment, 3, 4, procedure=True)
+        if concept is None:
+            continue
+        performed = source.when(segment, 5)
+        identity = entity(segment.field(19)) or _repeat(f"{concept.key}/{_text(performed)}", seen)
+        reasons = (read_concept(field, source.rules.default_system("DG1")) for field in segment.repetitions(15))
+        surgeons = read_members("surgeon", segment.repetitions(11))
+        yield ProcedureFact(
+            origin=source.origin(segment.path),
+            identity=identity,
+            concept=concept,
+            performed=performed,
+            modifiers=read_modifiers(segment.repetitions(16)),
+            care_team=surgeons + read_members("rendering", segment.repetitions(12)),
+            reason_concepts=tuple(reason for reason in reasons if reason),
+            rank=_rank(segment.text(14)),
+            removed=segment.text(20).upper() == "D",
+        )
+
+
+def read_immunizations(source: Source) -> Iterator[ImmunizationFact]:
+    """RXA of vaccines given here: not those refused, not given, or only told of. ORC-3 before an RXA identifies it."""
+    order: Segment | None = None
+    for segment in source.message:
+        if segment.name == "ORC":
+            order = segment
+        elif segment.name == "RXA":
+            fact = _immunization(source, segment, entity(order.field(3)) if order else "")
+            if fact:
+                yield fact
+            order = None
+
+
+def _diagnosis(source: Source, segment: Segment) -> DiagnosisFact | None:
+    concept = _diagnosis_concept(source, segment)
+    if concept is None:
+        return None
+    recorded = source.when(segment, 5)
+    kind = segment.text(6).upper()
+    day = _text(recorded)[:10]
+    return DiagnosisFact(
+        origin=source.origin(segment.path),
+        identity=entity(segment.field(20)) or f"{concept.key}/{kind}/{day}",
+        concept=concept,
+        kind=_KINDS.get(kind, ""),
+        rank=_rank(segment.text(15)),
+        recorded=recorded,
+        on_admission=segment.text(26).upper(),
+        removed=segment.text(21).upper() == "D",
+    )
+
+
+def _diagnosis_concept(source: Source, segment: Segment) -> Concept | None:
+    """DG1-3 with the text of DG1-4; its system, where it names none, is the coding method of DG1-2 (up to 2.3)."""
+    method = known_system(segment.text(2)) if segment.text(2) else None
+    default = method or source.rules.default_system("DG1-3")
+    concept = read_concept(segment.field(3), default)
+    return _with_text(concept, segment.field(4).whole())
+
+
+def _charged_diagnoses(source: Source, named: set[str]) -> Iterator[DiagnosisFact]:
+    for segment in source.message.segments("FT1"):
+        for field in segment.repetitions(19):
+            concept = read_concept(field, source.rules.default_system("DG1-3"))
+            if concept and concept.key not in named:
+                named.add(concept.key)
+                yield DiagnosisFact(source.origin(field.path), f"{concept.key}//", concept)
+
+
+def _immunization(source: Source, segment: Segment, order: str) -> ImmunizationFact | None:
+    concept = _concept(source, segment, 5, 0)
+    if concept is None or segment.text(20).upper() not in _GIVEN or _is_told(segment) or _is_no_vaccine(concept):
+        return None
+    given, lot = source.when(segment, 3), segment.text(15)
+    return ImmunizationFact(
+        origin=source.origin(segment.path),
+        identity=order or f"{concept.key}/{_text(given)}/{lot}",
+        concept=concept,
+        given=given,
+        lot=lot,
+        care_team=read_members("rendering", segment.repetitions(10)),
+        removed=segment.text(21).upper() == "D",
+    )
+
+
+def _is_told(segment: Segment) -> bool:
+    notes = segment.repetitions(9)
+    return any(note.text(1) in _HISTORICAL and note.text(3) in ("", "NIP001") for note in notes)
+
+
+def _is_no_vaccine(concept: Concept) -> bool:
+    return any(coding.system == System.CVX and coding.code == _NO_VACCINE for coding in concept.codings)
+
+
+def _concept(source: Source, segment: Segment, place: int, text: int, procedure: bool = False) -> Concept | None:
+    default = source.rules.default_system(f"{segment.name}-{place}")
+    concept = read_concept(segment.field(place), default, procedure)
+    return _with_text(concept, segment.field(text).whole()) if text else concept
+
+
+def _with_text(concept: Concept | None, text: str) -> Concept | None:
+    if concept is None:
+        return Concept(text=text) if text else None
+    return concept if concept.text or not text else Concept(concept.codings, text)
+
+
+def _rank(text: str) -> int | None:
+    """A priority from 1; 0 (not ranked) and anything else is None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 and int(text) else None
+
+
+def _repeat(key: str, seen: Counter[str]) -> str:
+    seen[key] += 1
+    return key if seen[key] == 1 else f"{key}/{seen[key]}"
+
+
+def _text(when: When | None) -> str:
+    return when.text if when else ""

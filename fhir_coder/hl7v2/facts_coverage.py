@@ -1,0 +1,95 @@
+"""IN1, IN2 and GT1: who pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fhir_coder.hl7v2.people import read_address, read_identifier, read_name
+from fhir_coder.hl7v2.reader import Segment
+from fhir_coder.hl7v2.source import Source
+from fhir_coder.model import CoverageFact, GuarantorFact, Identifier, Organization
+
+_PRIORITY_LETTERS = {"P": 1, "S": 2, "T": 3}
+
+
+def read_coverages(source: Source) -> Iterator[CoverageFact]:
+    """IN1 with the IN2 that follows it.
+
+    A coverage is identified by its place in the order of benefits: a later message that corrects the plan or the
+    member number of the primary insurance replaces it.
+    """
+    taken: set[str] = set()
+    for place, (in1, in2) in enumerate(_pairs(source), 1):
+        order = _order(in1, place)
+        identity = f"IN1/{order}"
+        if identity in taken:
+            identity = f"{identity}/{place}"
+        taken.add(identity)
+        yield _coverage(source, in1, in2, CoverageFact(source.origin(in1.path), identity, order))
+
+
+def read_guarantors(source: Source) -> Iterator[GuarantorFact]:
+    """GT1."""
+    for segment in source.message.segments("GT1"):
+        found = (read_identifier(field, source.rules) for field in segment.repetitions(2))
+        identifiers: tuple[Identifier, ...] = tuple(identifier for identifier in found if identifier)
+        number = identifiers[0].value if identifiers else ""
+        yield GuarantorFact(
+            origin=source.origin(segment.path),
+            identity=number or f"GT1/{segment.text(1)}",
+            identifiers=identifiers,
+            name=next((name for name in map(read_name, segment.repetitions(3)) if name), None),
+            address=read_address(segment.field(5)),
+            relationship=source.rules.translated("v2-relationship", segment.text(11)),
+        )
+
+
+def _coverage(source: Source, in1: Segment, in2: Segment | None, fact: CoverageFact) -> CoverageFact:
+    return replace(
+        fact,
+        plan=in1.text(2),
+        payer=_payer(source, in1),
+        subscriber_id=in1.text(49) or in1.text(36) or (in2.text(61) if in2 else ""),
+        group=in1.text(8),
+        relationship=source.rules.translated("v2-relationship", in1.text(17)),
+        subscriber=next((name for name in map(read_name, in1.repetitions(16)) if name), None),
+        start=source.when(in1, 12),
+        end=source.when(in1, 13),
+        prior_authorization=in1.text(14),
+        kind=in1.text(15),
+    )
+
+
+def _order(in1: Segment, place: int) -> int:
+    """The order of benefits: IN1-22 as number or letter (P, S, T), else the set id, else the place in the message."""
+    for text in (in1.text(22), in1.text(1)):
+        letter = _PRIORITY_LETTERS.get(text.upper())
+        if letter:
+            return letter
+        if text.isascii() and text.isdigit() and len(text) < 4 and int(text):
+            return int(text)
+    return place
+
+
+def _pairs(source: Source) -> Iterator[tuple[Segment, Segment | None]]:
+    in1: Segment | None = None
+    in2: Segment | None = None
+    for segment in source.message:
+        if segment.name == "IN1":
+            if in1:
+                yield in1, in2
+            in1, in2 = segment, None
+        elif segment.name == "IN2":
+            in2 = in2 or segment
+    if in1:
+        yield in1, in2
+
+
+def _payer(source: Source, in1: Segment) -> Organization | None:
+    names = (field.whole(1) for field in in1.repetitions(4))
+    name = next((name for name in names if name), "")
+    found = (read_identifier(field, source.rules) for field in in1.repetitions(3))
+    identifiers = tuple(identifier for identifier in found if identifier)
+    address = read_address(in1.field(5))
+    return Organization(name, identifiers, address) if name or identifiers else None

@@ -1,0 +1,128 @@
+"""MLLP framing: `0x0B` message `0x1C 0x0D`, cut out of a stream that comes in any pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+START = 0x0B
+END = 0x1C
+_BLANK = b"\r\n"
+DEFAULT_LIMIT = 16 * 1024 * 1024
+HEAD = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A whole frame's payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Oversize:
+    """A frame over the limit: its first 4 KiB, enough for MSH and a negative answer, and its size in bytes."""
+
+    head: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HalfFrame:
+    """A frame that a new start block, or the end of the stream, cut off before its end block."""
+
+    head: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How many bytes came outside of any frame; line ends between frames do not count."""
+
+    size: int
+
+
+Piece = Frame | Oversize | HalfFrame | Noise
+
+
+def frame(payload: bytes) -> bytes:
+    """The payload as a frame."""
+    return bytes((START,)) + payload + bytes((END, 0x0D))
+
+
+class FrameSplitter:
+    """Cuts frames out of a stream. A frame ends at `0x1C`, whether or not `0x0D` follows.
+
+    An oversize frame is passed over without being kept, and reported when it ends, so that answers keep their order.
+    """
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        self.limit = limit
+        self._inside = False
+        self._kept = bytearray()
+        self._size = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the frame that has begun and not ended; 0 between frames."""
+        return self._size + 1 if self._inside else 0
+
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """The pieces that this chunk completes, in order."""
+        pieces: list[Piece] = []
+        at = 0
+        while at < len(chunk):
+            at = self._inside_frame(chunk, at, pieces) if self._inside else self._between(chunk, at, pieces)
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        """What is left when the stream has ended: a half frame, or nothing."""
+        if not self._inside:
+            return []
+        self._inside = False
+        return [self._cut_off()]
+
+    def _between(self, chunk: bytes, at: int, pieces: list[Piece]) -> int:
+        start = chunk.find(START, at)
+        stop = start if start >= 0 else len(chunk)
+        noise = len(chunk[at:stop].translate(None, _BLANK))
+        if noise:
+            pieces.append(Noise(noise))
+        if start >= 0:
+            self._begin()
+        return stop + 1
+
+    def _inside_frame(self, chunk: bytes, at: int, pieces: list[Piece]) -> int:
+        end, restart = chunk.find(END, at), chunk.find(START, at)
+        stop = min((place for place in (end, restart) if place >= 0), default=len(chunk))
+        self._keep(chunk, at, stop)
+        if stop == len(chunk):
+            return stop
+        if stop == end:
+            pieces.append(self._ended())
+            self._inside = False
+        else:
+            pieces.append(self._cut_off())
+            self._begin()
+        return stop + 1
+
+    def _begin(self) -> None:
+        self._inside = True
+        self._kept.clear()
+        self._size = 0
+
+    def _keep(self, chunk: bytes, at: int, stop: int) -> None:
+        self._size += stop - at
+        if self._size <= self.limit:
+            self._kept += chunk[at:stop]
+            return
+        missing = max(0, HEAD - len(self._kept))
+        self._kept += chunk[at : min(stop, at + missing)]
+        del self._kept[HEAD:]
+
+    def _ended(self) -> Piece:
+        if self._size > self.limit:
+            return Oversize(bytes(self._kept[:HEAD]), self._size)
+        return Frame(bytes(self._kept))
+
+    def _cut_off(self) -> HalfFrame:
+        return HalfFrame(bytes(self._kept[:HEAD]), self._size)

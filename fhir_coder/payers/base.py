@@ -1,0 +1,169 @@
+"""A payer that speaks plain FHIR R4: create or $submit, search by identifier, search for the ClaimResponse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from fhir_coder.model import Identifier, Json, Outcome, OutcomeKind
+from fhir_coder.payers.adjudication import is_decision, read_claim_response
+from fhir_coder.payers.answer import HttpAnswer, has_identifier, member, objects, resources_in, text
+from fhir_coder.payers.outcomes import (
+    claim_name,
+    claim_of_response,
+    outcome_of_decision,
+    outcome_of_status,
+    outcome_of_submit,
+)
+from fhir_coder.payers.profile import PayerProfile, PayerRequest
+
+FHIR_JSON = "application/fhir+json"
+
+_ACCEPT = {"Accept": FHIR_JSON}
+_SEND = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class BaseProfile:
+    """Base R4 (3.1.0 REST API, 13.1 Claim). `submit` is `create` (POST Claim) or `operation` (POST Claim/$submit)."""
+
+    name: str = "base"
+    submit: str = "create"
+
+    def submit_request(self, claim: bytes, identifier: Identifier) -> PayerRequest:
+        """POST the claim; a plain create is conditional, so that even a blind repeat makes no second claim."""
+        if self.submit == "operation":
+            return PayerRequest("POST", "Claim/$submit", _SEND, claim)
+        condition = {"If-None-Exist": f"identifier={search_token(identifier)}"}
+        return PayerRequest("POST", "Claim", _SEND | condition, claim)
+
+    def read_submit(self, answer: HttpAnswer) -> Outcome:
+        """As the table of outcomes says."""
+        return outcome_of_submit(answer)
+
+    def find_request(self, identifier: Identifier) -> PayerRequest:
+        """Search by identifier, strictly: a server that does not know the parameter must say so (R4 3.1.1.3)."""
+        headers = _ACCEPT | {"Prefer": "handling=strict"}
+        return PayerRequest("GET", f"Claim?identifier={search_token(identifier)}", headers)
+
+    def read_find(self, answer: HttpAnswer, identifier: Identifier) -> Outcome:
+        """Found only with exactly this identifier; not found only where the whole result was seen."""
+        if answer.status != 200:
+            outcome = _not_read(answer)
+            # A look-up accepted for later is no claim accepted.
+            return replace(outcome, kind=OutcomeKind.UNKNOWN) if outcome.kind is OutcomeKind.PENDING else outcome
+        kind, reason, reference = _found(answer.resource, identifier)
+        return Outcome(kind, reason, http_status=answer.status, reference=reference, body=answer.body)
+
+    def poll_request(self, reference: str, identifier: Identifier) -> PayerRequest:
+        """Search for the claim's ClaimResponse; without the payer's name for the claim, by the claim's identifier.
+
+        A reference that is no claim is the address a 202 gave for asking.
+        """
+        if claim_name(reference):
+            path = f"ClaimResponse?request={claim_name(reference)}"
+        elif reference:
+            path = reference
+        else:
+            path = f"ClaimResponse?request.identifier={search_token(identifier)}"
+        return PayerRequest("GET", path, _ACCEPT)
+
+    def read_poll(self, answer: HttpAnswer, reference: str, identifier: Identifier) -> Outcome:
+        """The latest decision on this claim; other claims' decisions in the answer do not count."""
+        if answer.status != 200:
+            outcome = _not_read(answer)
+            return replace(outcome, reference=outcome.reference or reference)
+        outcome = _decision(answer.resource, reference, identifier)
+        return replace(outcome, http_status=answer.status, body=answer.body)
+
+
+PROFILES: Mapping[str, PayerProfile] = {
+    "base": BaseProfile(),
+    "base-operation": BaseProfile("base-operation", submit="operation"),
+}
+"""Every payer profile by the name the settings use."""
+
+
+def profile_named(name: str, submit: str = "create") -> PayerProfile:
+    """The profile the settings name; `submit` operation sends by $submit where the profile knows both ways."""
+    return PROFILES[f"{name}-operation" if submit == "operation" and f"{name}-operation" in PROFILES else name]
+
+
+def search_token(identifier: Identifier) -> str:
+    """`system|value` as a search parameter: FHIR's separators escaped (R4 3.1.1.4.5), then percent-encoded."""
+    parts = (identifier.system, identifier.value)
+    return "|".join(quote(_escaped(part), safe=":/-._~") for part in parts)
+
+
+def _escaped(part: str) -> str:
+    for sign in ("\\", "|", ",", "$"):
+        part = part.replace(sign, f"\\{sign}")
+    return part
+
+
+def _not_read(answer: HttpAnswer) -> Outcome:
+    """A question's answer by its status. Nothing was sent that could be taken twice."""
+    outcome = outcome_of_status(answer)
+    if outcome.kind is OutcomeKind.LOOK_UP:
+        return replace(outcome, kind=OutcomeKind.UNKNOWN, reason="the payer cannot tell now")
+    return outcome
+
+
+def _found(bundle: Json | None, identifier: Identifier) -> tuple[OutcomeKind, str, str]:
+    """Kind, reason and reference that a search result tells."""
+    if bundle is None or bundle.get("resourceType") != "Bundle":
+        return OutcomeKind.UNKNOWN, "the answer cannot be read", ""
+    claims = [e for e in objects(bundle, "entry") if member(e, "resource").get("resourceType") == "Claim"]
+    for entry in claims:
+        if has_identifier(entry["resource"], identifier.system, identifier.value):
+            return OutcomeKind.FOUND, "the payer has it", _name_of(entry)
+    if _is_whole(bundle, len(claims)):
+        return OutcomeKind.NOT_FOUND, "the payer does not have it", ""
+    return OutcomeKind.UNKNOWN, "the payer's search is not complete", ""
+
+
+def _name_of(entry: Json) -> str:
+    identity = text(entry["resource"], "id")
+    return f"Claim/{identity}" if identity else claim_name(text(entry, "fullUrl"))
+
+
+def _is_whole(bundle: Json, claims: int) -> bool:
+    """Whether nothing is held back: no next page, no greater total, no error beside the results."""
+    pages_on = any(text(link, "relation") == "next" for link in objects(bundle, "link"))
+    total = bundle.get("total")
+    issues = [
+        i for r in resources_in(bundle) if r.get("resourceType") == "OperationOutcome" for i in objects(r, "issue")
+    ]
+    failed = any(text(issue, "severity") in ("error", "fatal") for issue in issues)
+    return not (pages_on or failed or (type(total) is int and total > claims))
+
+
+def _decision(resource: Json | None, reference: str, identifier: Identifier) -> Outcome:
+    if resource is None:
+        return Outcome(OutcomeKind.UNKNOWN, "the answer cannot be read")
+    responses = list(_responses(resource, reference, identifier))
+    if not responses:
+        return Outcome(OutcomeKind.PENDING, "no decision yet", reference=reference)
+    latest = max(responses, key=_made)
+    outcome = outcome_of_decision(read_claim_response(latest), claim_of_response(latest) or reference)
+    is_open = outcome.kind is OutcomeKind.TAKEN
+    return replace(outcome, kind=OutcomeKind.PENDING, reason="no decision yet") if is_open else outcome
+
+
+def _responses(resource: Json, reference: str, identifier: Identifier) -> Iterator[Json]:
+    """The decisions on this claim: by the payer's name for it, else by its identifier, else by the address asked."""
+    claim = claim_name(reference)
+    for response in resources_in(resource):
+        if not is_decision(response):
+            continue
+        answered = claim_of_response(response)
+        named = member(response, "request", "identifier")
+        by_identifier = (text(named, "system"), text(named, "value")) == (identifier.system, identifier.value)
+        own_address = bool(reference) and not claim and not named
+        if by_identifier or (claim and answered == claim) or own_address:
+            yield response
+
+
+def _made(response: Json) -> tuple[str, str]:
+    return text(member(response, "meta"), "lastUpdated"), text(response, "created")

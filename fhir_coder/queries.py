@@ -1,0 +1,86 @@
+"""What the commands and pages ask the ledger: lists, and one thing with its whole story."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from fhir_coder.errors import NotFoundError
+from fhir_coder.store import Ledger, claims, events
+from fhir_coder.store.schema import claims as claim_table
+from fhir_coder.store.schema import message_topics, messages
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStory:
+    """A claim with its attempts and events, oldest first."""
+
+    row: Any
+    attempts: list[Any]
+    events: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStory:
+    """A message with its topics (chart keys among them) and events."""
+
+    row: Any
+    topics: list[str]
+    events: list[Any]
+
+
+def list_messages(ledger: Ledger, status: str = "", limit: int = 50) -> list[Any]:
+    """Messages without their bodies, newest first."""
+    columns = [c for c in messages.c if c.name != "body"]
+    query = select(*columns).order_by(messages.c.id.desc()).limit(limit)
+    if status:
+        query = query.where(messages.c.status == status)
+    with ledger.reading() as connection:
+        return list(connection.execute(query).all())
+
+
+def list_claims(ledger: Ledger, status: str = "", limit: int = 50) -> list[Any]:
+    """Claims without their bodies, newest first."""
+    columns = [c for c in claim_table.c if c.name not in ("body", "explained")]
+    query = select(*columns).order_by(claim_table.c.id.desc()).limit(limit)
+    if status:
+        query = query.where(claim_table.c.status == status)
+    with ledger.reading() as connection:
+        return list(connection.execute(query).all())
+
+
+def claim_story(ledger: Ledger, name: str) -> ClaimStory:
+    """A claim by its identifier, its ledger id, or its chart key (newest revision). Raises NotFoundError."""
+    named = or_(claim_table.c.identifier == name, claim_table.c.id == name, claim_table.c.chart_key == name)
+    query = select(claim_table).where(named).order_by(claim_table.c.revision.desc()).limit(1)
+    with ledger.reading() as connection:
+        row = connection.execute(query).first()
+        if row is None:
+            raise NotFoundError("no such claim: fhir-coder claims list shows them")
+        return ClaimStory(row, claims.attempts_of(connection, row.id), events.events_of(connection, "claim", row.id))
+
+
+def message_story(ledger: Ledger, name: str) -> MessageStory:
+    """A message by its ledger id or its control id (newest). Raises NotFoundError."""
+    named = or_(messages.c.id == name, messages.c.control_id == name)
+    query = select(messages).where(named).order_by(messages.c.id.desc()).limit(1)
+    with ledger.reading() as connection:
+        row = connection.execute(query).first()
+        if row is None:
+            raise NotFoundError("no such message: fhir-coder messages list shows them")
+        filed = select(message_topics.c.topic).where(message_topics.c.message_id == row.id)
+        topics = sorted(connection.execute(filed).scalars())
+        return MessageStory(row, topics, events.events_of(connection, "message", row.id))
+
+
+def resubmit(ledger: Ledger, name: str, actor: str) -> str:
+    """Put a claim that waits for a person back on its way; answers its status.
+
+    A refused claim becomes ready again, unchanged; a parked one is looked up again. Raises NotFoundError.
+    """
+    story = claim_story(ledger, name)
+    at = ledger.clock()
+    with ledger.writing() as connection:
+        return claims.resubmit(connection, claims.by_id(connection, story.row.id), actor, at)

@@ -1,0 +1,254 @@
+"""What the terminal shows: conversions, claims, messages, status. Text in, nothing decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from fhir_coder.convert import Conversion
+from fhir_coder.model import SYSTEM_TITLES, ClaimDraft, Gap, Json, MessageStatus, Trace
+
+
+def conversion_text(conversion: Conversion) -> str:
+    """The readable summary of a conversion, with what to do next."""
+    parts = [claim_text(claim) for claim in conversion.claims]
+    parts += [f"{key}   cancelled: nothing is billed" for key in conversion.cancelled]
+    parts += [
+        f"{message.id}   {message.header.type}   ignored: {message.reason}"
+        for message in conversion.messages
+        if message.status is MessageStatus.IGNORED
+    ]
+    ready = sum(c.status == "ready" for c in conversion.claims)
+    held = len(conversion.claims) - ready
+    counts = f"{_plural(len(conversion.messages), 'message')}, {_plural(ready, 'claim')} ready, {held} held"
+    if conversion.unreadable:
+        counts += f", {len(conversion.unreadable)} unreadable"
+    parts.append(f"{counts}      --json for the claims and why each code was chosen")
+    return "\n\n".join(parts)
+
+
+def claim_text(draft: ClaimDraft) -> str:
+    """One claim: head, diagnoses, procedures, lines, gaps, findings."""
+    claim = draft.claim
+    total = f"{draft.total.currency} {draft.total.value:,.2f}" if draft.total else "no amount"
+    kind = claim["type"]["coding"][0]["code"]
+    day = claim.get("billablePeriod", {}).get("start", "no date")
+    head = "   ".join([draft.chart_key, payer_title(claim, draft.payer), kind, day, total, draft.status.value])
+    traces = {t.path: t for t in draft.traces if t.path}
+    sections = [head]
+    sections += _section("diagnoses", _diagnosis_rows(claim, traces))
+    sections += _section("procedures", _procedure_rows(claim, traces))
+    sections += _section("lines", _line_rows(claim, traces))
+    sections += _section("not billed", [[_source(t), t.origin.path, _row(t)] for t in draft.traces if not t.path])
+    sections += _section("gaps", _gap_rows(draft.gaps))
+    findings = sorted(draft.findings, key=lambda f: ("reject", "warn", "info").index(f.severity))
+    sections += _section("findings", [[f.severity.value, f.edit, f"{f.path}: {f.text}"] for f in findings])
+    return "\n".join(sections)
+
+
+def payer_title(claim: Json, name: str) -> str:
+    """The insurer's name in a claim, else the payer's short name."""
+    names = [r.get("name", "") for r in claim.get("contained", ()) if r["id"] == "insurer"]
+    return str(next(filter(None, names), name))
+
+
+def _diagnosis_rows(claim: Json, traces: dict[str, Trace]) -> list[list[str]]:
+    rows = []
+    for index, entry in enumerate(claim.get("diagnosis", ())):
+        coding = entry["diagnosisCodeableConcept"]["coding"][0]
+        kinds = ", ".join(c["coding"][0]["code"] for c in entry.get("type", ()))
+        trace = traces[f"Claim.diagnosis[{index}]"]
+        rows.append([str(entry["sequence"]), coding["code"], trace.display, kinds, *explained(trace)])
+    return rows
+
+
+def _procedure_rows(claim: Json, traces: dict[str, Trace]) -> list[list[str]]:
+    rows = []
+    for index, entry in enumerate(claim.get("procedure", ())):
+        coding = entry["procedureCodeableConcept"]["coding"][0]
+        trace = traces[f"Claim.procedure[{index}]"]
+        rows.append(
+            [
+                str(entry["sequence"]),
+                coding["code"],
+                trace.display,
+                entry.get("date", "")[:10],
+                *explained(trace),
+            ]
+        )
+    return rows
+
+
+def _line_rows(claim: Json, traces: dict[str, Trace]) -> list[list[str]]:
+    rows = []
+    for index, item in enumerate(claim.get("item", ())):
+        coding = item["productOrService"]["coding"][0]
+        modifiers = " ".join(m["coding"][0]["code"] for m in item.get("modifier", ()))
+        code = f"{coding['code']} {modifiers}".strip()
+        price = f"{item['unitPrice']['value']:,.2f}" if "unitPrice" in item else "?"
+        net = f"{item['net']['value']:,.2f}" if "net" in item else "no amount"
+        pointers = "dx " + " ".join(map(str, item.get("diagnosisSequence", ()))) if "diagnosisSequence" in item else ""
+        amount = f"{item['quantity']['value'].normalize():f} × {price}"
+        trace = traces[f"Claim.item[{index}]"]
+        rows.append([str(item["sequence"]), code, trace.display, amount, net, pointers, *explained(trace)])
+    return rows
+
+
+def explained(trace: Trace) -> list[str]:
+    """Where a code came from: origin, source code, and the row of the table version, or that it came coded."""
+    return [trace.origin.path, _source(trace), _row(trace)]
+
+
+def _source(trace: Trace) -> str:
+    return f"{SYSTEM_TITLES.get(trace.source.system, trace.source.system)} {trace.source.code}"
+
+
+def _row(trace: Trace) -> str:
+    return f"{trace.version}  row {trace.row}" if trace.table else trace.note
+
+
+def _gap_rows(gaps: Iterable[Gap]) -> list[list[str]]:
+    return [
+        [g.origin.path, f"{SYSTEM_TITLES.get(g.system, g.system)} {g.code}".strip(), g.display, f"{g.reason}: {g.text}"]
+        for g in gaps
+    ]
+
+
+def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["", f"  {title}", *aligned(rows, indent=3)] if rows else []
+
+
+def aligned(rows: Sequence[Sequence[str]], indent: int = 0) -> list[str]:
+    """Rows as lines with aligned columns; empty columns vanish. Amounts (digits and points) are set right."""
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for cell, width in zip(row, widths, strict=True):
+            if width:
+                cells.append(
+                    cell.rjust(width)
+                    if cell.replace(",", "").replace(".", "").isdigit() and "." in cell
+                    else cell.ljust(width)
+                )
+        lines.append((" " * indent + "  ".join(cells)).rstrip())
+    return lines
+
+
+def listing(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A list with its column heads."""
+    return "\n".join(aligned([list(headers), *[[_cell(c) for c in row] for row in rows]]))
+
+
+def _cell(value: Any) -> str:
+    if hasattr(value, "strftime"):
+        return str(value.strftime("%Y-%m-%d %H:%M:%S"))
+    return "" if value is None else str(value)
+
+
+def status_text(counted: dict[str, Any]) -> str:
+    """Counts by status, feed and payer."""
+    lines = [f"work waiting  {counted['work_waiting']}"]
+    if counted["oldest_waiting_at"]:
+        lines.append(f"oldest due    {counted['oldest_waiting_at']}")
+    for title in ("messages", "claims", "work_items"):
+        said = ", ".join(f"{n} {s}" for s, n in counted[title].items()) or "none"
+        lines.append(f"{title.replace('_', ' '):13} {said}")
+    for title in ("feeds", "payers"):
+        for name, statuses in counted[title].items():
+            lines.append(f"{title[:-1]:5} {name:15} " + ", ".join(f"{n} {s}" for s, n in statuses.items()))
+    return "\n".join(lines)
+
+
+def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any]) -> str:
+    """A claim of the ledger: head, codes with their stories, findings, gaps, attempts, answer."""
+    claim, explained_json = orjson.loads(row.body), orjson.loads(row.explained)
+    money = f"{row.currency} {row.total}".strip() or "no amount"
+    head = "   ".join([row.identifier, f"revision {row.revision}", payer_title(claim, row.payer), money, row.status])
+    lines = [head + (f"   replaces {row.replaces}" if row.replaces else ""), f"chart {row.chart_key}"]
+    rows = [_stored_trace(t) for t in explained_json["traces"]]
+    lines += _section("codes", rows)
+    lines += _section(
+        "gaps",
+        [[g["origin"]["path"], g["system"], g["code"], f"{g['reason']}: {g['text']}"] for g in explained_json["gaps"]],
+    )
+    lines += _section(
+        "findings",
+        [[f["severity"], f["edit"], f"{f['path']}: {f['text']}", f["advice"]] for f in explained_json["findings"]],
+    )
+    history = [(e.at, _moved(e), e.why) for e in events]
+    history += [(a.started_at, a.kind, _attempt(a)) for a in attempts]
+    lines += _section("history", [[_cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
+    lines += _answer(row)
+    return "\n".join(lines)
+
+
+def _stored_trace(trace: Json) -> list[str]:
+    where = f"{SYSTEM_TITLES.get(trace['source']['system'], trace['source']['system'])} {trace['source']['code']}"
+    why = f"{trace['version']}  row {trace['row']}" if trace["table"] else trace["note"]
+    code = trace["code"] or "not billable"
+    return [
+        trace["path"] or "-",
+        code,
+        trace["display"],
+        trace["origin"]["message"],
+        trace["origin"]["path"],
+        where,
+        why,
+    ]
+
+
+def _moved(event: Any) -> str:
+    return f"{event.from_status} → {event.to_status}" if event.from_status else str(event.to_status)
+
+
+def _attempt(attempt: Any) -> str:
+    if attempt.ended_at is None:
+        return "no answer written down"
+    status = f"{attempt.http_status}, " if attempt.http_status else ""
+    return f"{status}{attempt.outcome}: {attempt.reason}; next: {attempt.next_action}"
+
+
+def _answer(row: Any) -> list[str]:
+    if not row.adjudication:
+        return []
+    answer = orjson.loads(row.adjudication)
+    rows = [["outcome", answer["outcome"]], ["said", answer["disposition"]]]
+    if answer["paid"]:
+        rows.append(["paid", f"{answer['paid']['currency']} {answer['paid']['value']}"])
+    rows += [[f"line {n['sequence']}", _decision(n)] for n in answer["lines"]]
+    return _section("answer", [r for r in rows if r[1]])
+
+
+def _decision(line: Json) -> str:
+    paid = f"paid {line['paid']['value']}" if line["paid"] else ""
+    reasons = ", ".join(line["reasons"])
+    return " ".join(filter(None, ["denied" if line["denied"] else "", paid, reasons]))
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def message_text(story: Any) -> str:
+    """A message of the ledger: what became of it, then the payload with its control characters visible."""
+    row = story.row
+    head = [row.id, row.feed, row.format, row.type, row.control_id, row.status]
+    lines = ["   ".join(filter(None, head))]
+    if row.reason:
+        lines.append(f"  {row.reason}")
+    lines += _section("belongs to", [[topic] for topic in story.topics])
+    lines += _section("history", [[_cell(e.at), _moved(e), e.why] for e in story.events])
+    lines += ["", "  as received", *("   " + line for line in visible(row.body))]
+    return "\n".join(lines)
+
+
+def visible(body: bytes) -> list[str]:
+    """A payload as lines, each control character shown as its Unicode picture (␍ ␊ ␋ ␜)."""
+    text = body.decode("utf-8", "backslashreplace").replace("\r\n", "\r\0").replace("\r", "␍\n").replace("\0", "␊")
+    pictures = {code: chr(0x2400 + code) for code in range(32) if code != 10}
+    return [line.translate(pictures) for line in text.splitlines()]

@@ -1,0 +1,125 @@
+"""`serve`: feeds, worker and HTTP in one process. Every listener is bound before anything starts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from fhir_coder import __version__
+from fhir_coder.app import App
+from fhir_coder.errors import Fault, SettingsError
+from fhir_coder.intake.desk import IntakeDesk
+from fhir_coder.intake.folder import FolderWatch
+from fhir_coder.intake.mllp import MllpListener
+from fhir_coder.logs import log
+from fhir_coder.model import System
+from fhir_coder.settings import FolderFeed, HttpFeed, MllpFeed, Settings
+from fhir_coder.store.ledger import only_writer
+from fhir_coder.web.api import create_app
+from fhir_coder.worker import Worker
+
+
+@dataclass
+class Listeners:
+    """The sockets of a service, bound and not yet served."""
+
+    mllp: dict[str, socket.socket] = field(default_factory=dict)
+    http: socket.socket | None = None
+
+    def close(self) -> None:
+        """Give the ports back."""
+        for bound in (*self.mllp.values(), *([self.http] if self.http else [])):
+            bound.close()
+
+
+def bind_all(settings: Settings) -> Listeners:
+    """Bind every port of the settings. Raises SettingsError listing all that cannot be had."""
+    listeners, faults = Listeners(), []
+    for index, feed in enumerate(settings.feeds):
+        if isinstance(feed, MllpFeed):
+            try:
+                listeners.mllp[feed.name] = socket.create_server((feed.host, feed.port))
+            except OSError as error:
+                faults.append(Fault("settings", 0, f"feeds[{index}].port", _port_fault(feed.port, error)))
+    try:
+        listeners.http = socket.create_server((settings.http.host, settings.http.port))
+    except OSError as error:
+        faults.append(Fault("settings", 0, "http.port", _port_fault(settings.http.port, error)))
+    if faults:
+        listeners.close()
+        raise SettingsError("nothing was started: the settings", faults)
+    return listeners
+
+
+def _port_fault(port: int, error: OSError) -> str:
+    return f"port {port} cannot be had: {error.strerror or error}"
+
+
+def serve(app: App, announce: Callable[[Listeners], None]) -> None:
+    """Run the service until SIGINT or SIGTERM. `announce` is called once everything listens.
+
+    Raises LedgerBusyError where another process works on the ledger, SettingsError where a port is taken.
+    """
+    with only_writer(app.settings.store_path()):
+        _ = app.rulebook, app.ledger  # faults of tables show before anything listens
+        listeners = bind_all(app.settings)
+        try:
+            asyncio.run(_serve(app, listeners, announce))
+        finally:
+            listeners.close()
+
+
+async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners], None]) -> None:
+    worker = Worker(app.ledger, app.stages, app.settings.worker.threads)
+    desk = IntakeDesk(app.ledger, worker.wake)
+    mllp = [MllpListener(f, desk) for f in app.settings.feeds if isinstance(f, MllpFeed)]
+    folders = [FolderWatch(f, desk) for f in app.settings.feeds if isinstance(f, FolderFeed)]
+    web = create_app(app.ledger, desk, tuple(f.name for f in app.settings.feeds if isinstance(f, HttpFeed)))
+    http = uvicorn.Server(uvicorn.Config(web, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    worker.start()
+    for listener, bound in zip(mllp, listeners.mllp.values(), strict=True):
+        await listener.start(bound)
+    for folder in folders:
+        folder.start()
+    announce(listeners)
+    log.info("service_started")
+    try:
+        assert listeners.http is not None
+        await http.serve(sockets=[listeners.http])
+    finally:
+        for listener in mllp:
+            await listener.stop()
+        for folder in folders:
+            await asyncio.to_thread(folder.stop)
+        await asyncio.to_thread(desk.close)
+        await asyncio.to_thread(worker.stop)
+        log.info("service_stopped")
+
+
+def announce_text(app: App, listeners: Listeners) -> str:
+    """What `serve` prints once everything listens."""
+    settings = app.settings
+    listed = app.tables.describe()
+    rows = sum(t.rows for t in listed)
+    sets = ", ".join(
+        label for label in (app.rulebook.code_sets.loaded(s) for s in (System.ICD10CM, System.HCPCS)) if label
+    )
+    lines = [
+        f"fhir-coder {__version__}   store {settings.store.url} (fsync on)   tables {len(listed)}, {rows:,} rows   "
+        f"code sets {sets}"
+    ]
+    for feed in settings.feeds:
+        where = str(feed.path) if isinstance(feed, FolderFeed) else "POST /hl7v2, POST /fhir"
+        if isinstance(feed, MllpFeed):
+            host, port = listeners.mllp[feed.name].getsockname()[:2]
+            where = f"{host}:{port}"
+        lines.append(f"  feed  {feed.name:12} {feed.kind:7} {where}")
+    lines += [f"  payer {p.name:12} {p.profile:7} {p.url}" for p in settings.payers]
+    assert listeners.http is not None
+    host, port = listeners.http.getsockname()[:2]
+    lines.append(f"  web   http://{host}:{port}")
+    return "\n".join(lines)

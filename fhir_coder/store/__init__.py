@@ -1,0 +1,5 @@
+"""The ledger: every message, chart, claim, attempt, work item and event, in one database."""
+
+from fhir_coder.store.ledger import Ledger, open_ledger
+
+__all__ = ["Ledger", "open_ledger"]

@@ -1,0 +1,193 @@
+"""Claims in the ledger: filing what a chart gives, and the moves of a claim on its way to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, insert, select, update
+
+from fhir_coder.model import (
+    IN_FLIGHT,
+    TAKEN_BY_PAYER,
+    Adjudication,
+    ClaimDraft,
+    ClaimStatus,
+    Outcome,
+)
+from fhir_coder.store import items, work
+from fhir_coder.store.events import Change, record
+from fhir_coder.store.ids import new_id
+from fhir_coder.store.schema import attempts, claims
+
+ClaimRow = Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A draft with its bytes and content hash, ready to be filed. `replaces` is the identifier of a taken claim."""
+
+    draft: ClaimDraft
+    body: bytes
+    content_hash: str
+    replaces: str = ""
+
+
+def latest_of_chart(connection: Connection, chart_key: str) -> ClaimRow | None:
+    """The newest revision of a chart's claim."""
+    query = select(claims).where(claims.c.chart_key == chart_key).order_by(claims.c.revision.desc()).limit(1)
+    return connection.execute(query).first()
+
+
+def by_id(connection: Connection, claim_id: str) -> ClaimRow:
+    """A claim by its id. Raises NoResultFound where there is none."""
+    return connection.execute(select(claims).where(claims.c.id == claim_id)).one()
+
+
+def is_taken(row: ClaimRow) -> bool:
+    """Whether the payer has this claim."""
+    return ClaimStatus(row.status) in TAKEN_BY_PAYER
+
+
+def is_in_flight(row: ClaimRow) -> bool:
+    """Whether it is not known yet if the payer has this claim."""
+    return ClaimStatus(row.status) in IN_FLIGHT
+
+
+def mark_stale(connection: Connection, claim_id: str) -> None:
+    """Remember that the chart changed while the claim was on its way."""
+    connection.execute(update(claims).where(claims.c.id == claim_id).values(stale=True))
+
+
+def insert_claim(connection: Connection, filed: Filed, at: datetime) -> str:
+    """File a new revision; a ready one gets its submit work in the same transaction."""
+    draft = filed.draft
+    claim_id = new_id(at)
+    row = _content(filed) | {
+        "id": claim_id,
+        "chart_key": draft.chart_key,
+        "revision": draft.revision,
+        "status": draft.status.value,
+        "hold": "edits" if draft.status is ClaimStatus.HELD else "",
+        "created_at": at,
+        "updated_at": at,
+    }
+    connection.execute(insert(claims).values(row))
+    why = f"revision {draft.revision}" + (f", replaces {filed.replaces}" if filed.replaces else "")
+    record(connection, at, Change("claim", claim_id, "", draft.status, why))
+    if draft.status is ClaimStatus.READY:
+        work.ask(connection, "submit", claim_id, at)
+    return claim_id
+
+
+def rewrite_held(connection: Connection, row: ClaimRow, filed: Filed, at: datetime) -> None:
+    """Put new content into a claim that nobody outside has seen; ready now, it gets its submit work."""
+    status = filed.draft.status
+    values = _content(filed) | {"hold": "edits" if status is ClaimStatus.HELD else "", "updated_at": at}
+    connection.execute(update(claims).where(claims.c.id == row.id).values(values))
+    move(connection, row, status, "its chart changed", at)
+    if status is ClaimStatus.READY:
+        work.ask(connection, "submit", row.id, at)
+
+
+def _content(filed: Filed) -> dict[str, object]:
+    draft = filed.draft
+    explained = {
+        "traces": [asdict(t) for t in draft.traces],
+        "findings": [asdict(f) for f in draft.findings],
+        "gaps": [asdict(g) for g in draft.gaps],
+    }
+    return {
+        "identifier": draft.identifier,
+        "payer": draft.payer,
+        "body": filed.body,
+        "content_hash": filed.content_hash,
+        "explained": orjson.dumps(explained).decode(),
+        "total": format(draft.total.value, "f") if draft.total else "",
+        "currency": draft.total.currency if draft.total else "",
+        "replaces": filed.replaces,
+        "stale": False,
+    }
+
+
+def move(connection: Connection, row: ClaimRow, status: ClaimStatus, why: str, at: datetime) -> None:
+    """Change a claim's status, with its event. No change, no event."""
+    if row.status == status:
+        return
+    connection.execute(update(claims).where(claims.c.id == row.id).values(status=status.value, updated_at=at))
+    record(connection, at, Change("claim", row.id, row.status, status, why))
+
+
+def hold(connection: Connection, row: ClaimRow, reason: str, why: str, at: datetime) -> None:
+    """Hold a claim for a person. `reason` is `edits` or `refused`."""
+    connection.execute(update(claims).where(claims.c.id == row.id).values(hold=reason))
+    move(connection, row, ClaimStatus.HELD, why, at)
+
+
+def set_reference(connection: Connection, claim_id: str, reference: str) -> None:
+    """Keep the payer's own name for a claim (`Claim/123`)."""
+    if reference:
+        connection.execute(update(claims).where(claims.c.id == claim_id).values(payer_reference=reference))
+
+
+def set_adjudication(connection: Connection, claim_id: str, adjudication: Adjudication) -> None:
+    """Keep a payer's decision."""
+    text = orjson.dumps(asdict(adjudication), default=str).decode()
+    connection.execute(update(claims).where(claims.c.id == claim_id).values(adjudication=text))
+    set_reference(connection, claim_id, adjudication.reference)
+
+
+def begin_attempt(connection: Connection, claim_id: str, kind: str, at: datetime) -> int:
+    """Open an attempt row before anything is sent. `kind` is submit, look-up or poll."""
+    result = connection.execute(insert(attempts).values(claim_id=claim_id, kind=kind, started_at=at))
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0])
+
+
+def end_attempt(
+    connection: Connection, attempt_id: int, outcome: Outcome, next_action: str, times: tuple[datetime, datetime]
+) -> None:
+    """Close an attempt row with what came of it. `times` are those of the request that gave the outcome."""
+    values = {
+        "started_at": times[0],
+        "ended_at": times[1],
+        "outcome": outcome.kind.value,
+        "reason": outcome.reason,
+        "http_status": outcome.http_status,
+        "retry_after": outcome.retry_after,
+        "response": outcome.body,
+        "next_action": next_action,
+    }
+    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values))
+
+
+def insert_try(connection: Connection, claim_id: str, kind: str, values: Mapping[str, Any]) -> None:
+    """Write down a request within an attempt that was repeated at once because the payer surely had not taken it."""
+    connection.execute(insert(attempts).values(claim_id=claim_id, kind=kind, **values))
+
+
+def attempts_of(connection: Connection, claim_id: str) -> list[Any]:
+    """A claim's attempts, oldest first."""
+    return list(
+        connection.execute(
+            select(attempts).where(attempts.c.claim_id == claim_id).order_by(attempts.c.started_at, attempts.c.id)
+        ).all()
+    )
+
+
+def resubmit(connection: Connection, row: ClaimRow, actor: str, at: datetime) -> str:
+    """A person sends a claim on its way again: a refused one is sent, an unknown one looked up."""
+    status = ClaimStatus(row.status)
+    if status is ClaimStatus.HELD and row.hold == "refused":
+        values = {"status": ClaimStatus.READY.value, "hold": "", "updated_at": at}
+        connection.execute(update(claims).where(claims.c.id == row.id).values(values))
+        record(connection, at, Change("claim", row.id, row.status, ClaimStatus.READY, "resubmitted", actor))
+    elif status not in (ClaimStatus.READY, *IN_FLIGHT):
+        return str(row.status)
+    work.ask(connection, "submit", row.id, at)
+    for kind in ("refusal", "parked", "delivery"):
+        items.close_identity(connection, at, f"{kind}:{row.id}", f"resubmitted by {actor}")
+    return str(by_id(connection, row.id).status)

@@ -1,0 +1,50 @@
+"""Counts for status pages and metrics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from fhir_coder.store.schema import claims, messages, work, work_items
+
+
+def counts(connection: Connection) -> dict[str, Any]:
+    """Counts by status, what waits and since when, per feed and per payer."""
+    by_feed: dict[str, dict[str, int]] = {}
+    for feed, status, number in connection.execute(
+        select(messages.c.feed, messages.c.status, func.count()).group_by(messages.c.feed, messages.c.status)
+    ):
+        by_feed.setdefault(feed, {})[status] = number
+    by_payer: dict[str, dict[str, int]] = {}
+    for payer, status, number in connection.execute(
+        select(claims.c.payer, claims.c.status, func.count()).group_by(claims.c.payer, claims.c.status)
+    ):
+        by_payer.setdefault(payer, {})[status] = number
+    return {
+        "messages": _summed(by_feed),
+        "claims": _summed(by_payer),
+        "work_items": _open_items(connection),
+        "work_waiting": int(connection.execute(select(func.count()).select_from(work)).scalar_one()),
+        "oldest_waiting_at": _iso(connection.execute(select(func.min(work.c.due_at))).scalar()),
+        "feeds": by_feed,
+        "payers": by_payer,
+    }
+
+
+def _summed(groups: dict[str, dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for group in groups.values():
+        for status, number in group.items():
+            total[status] = total.get(status, 0) + number
+    return dict(sorted(total.items()))
+
+
+def _open_items(connection: Connection) -> dict[str, int]:
+    query = select(work_items.c.kind, func.count()).where(work_items.c.closed_at.is_(None)).group_by(work_items.c.kind)
+    return dict(connection.execute(query).tuples().all())
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,44 @@
+"""Event rows: who or what changed what, when, from, to, why. Written in the transaction of the change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from fhir_coder.store.schema import events
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of status. `subject` is message, claim, chart or work_item."""
+
+    subject: str
+    subject_id: str
+    from_status: str
+    to_status: str
+    why: str
+    actor: str = "fhir-coder"
+
+
+def record(connection: Connection, at: datetime, change: Change) -> None:
+    """Write one event."""
+    connection.execute(
+        insert(events).values(
+            at=at,
+            actor=change.actor,
+            subject=change.subject,
+            subject_id=change.subject_id,
+            from_status=change.from_status,
+            to_status=change.to_status,
+            why=change.why,
+        )
+    )
+
+
+def events_of(connection: Connection, subject: str, subject_id: str) -> list[Any]:
+    """The events of one thing, oldest first."""
+    query = select(events).where(events.c.subject == subject, events.c.subject_id == subject_id).order_by(events.c.id)
+    return list(connection.execute(query).all())

@@ -1,0 +1,24 @@
+"""Ids that sort by the order they were given in."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from datetime import datetime
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_lock = threading.Lock()
+_last = [0]
+
+
+def new_id(at: datetime) -> str:
+    """A ULID: 48 bits of milliseconds and 80 random bits as 26 Crockford base 32 characters.
+
+    Within a process each id sorts after the one before (the ULID specification's monotonic form): the order of arrival
+    must survive messages that come within one millisecond, and a clock that goes back.
+    """
+    with _lock:
+        fresh = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
+        number = fresh if fresh >> 80 > _last[0] >> 80 else _last[0] + 1
+        _last[0] = number
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))

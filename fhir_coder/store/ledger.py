@@ -1,0 +1,114 @@
+"""Opening the ledger and its transactions.
+
+SQLite: WAL with `synchronous=FULL`, so a commit is on the disk when it returns. One writer at a time inside the process
+(a lock), `BEGIN IMMEDIATE` against other processes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from fhir_coder.errors import LedgerBusyError
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time now, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """A database of messages, charts, claims and work. Safe to use from many threads."""
+
+    def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
+        self._engine = engine
+        self._write_lock = threading.Lock()
+        self.clock = clock
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one consistent state."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A write transaction: committed, and on the disk, when the block ends; undone if it raises. Keep it short."""
+        with self._write_lock, self._engine.connect() as connection:
+            writer = connection.execution_options(fhir_coder_begin="IMMEDIATE")
+            with writer.begin():
+                yield writer
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def open_ledger(path: Path, clock: Clock = utc_now) -> Ledger:
+    """Open a ledger file, making it or bringing it up to date first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        migrate(connection)
+    return Ledger(engine, clock)
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """An engine on a SQLite file with the ledger's durability."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by `_begin`, not guessed by the driver
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("fhir_coder_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema to the newest version (Alembic)."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold the right to work on a SQLite ledger. Raises LedgerBusyError where another process has it.
+
+    The operating system takes the lock back when its holder dies, however it dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.lock").open("a") as lock:
+        _lock(lock, path)
+        yield
+
+
+def _lock(lock: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise LedgerBusyError(
+            f"another fhir-coder works on {path}: stop it first, or give this one its own [store] url"
+        ) from None
