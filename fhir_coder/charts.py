@@ -36,6 +36,8 @@ from fhir_coder.model import (
 INPATIENT_CLASSES = frozenset({"IMP", "ACUTE", "NONAC"})
 """v3-ActCode classes of a stay that is billed after its discharge."""
 
+_USES_THAT_COUNT = {"DD": 0, "AD": 2}
+
 _Person = TypeVar("_Person", PatientFact, VisitFact)
 _Listed = TypeVar("_Listed", DiagnosisFact, ProcedureFact, ImmunizationFact, CoverageFact)
 
@@ -108,7 +110,9 @@ class _Fold:
     immunizations: dict[str, ImmunizationFact] = field(default_factory=dict)
     coverages: dict[str, CoverageFact] = field(default_factory=dict)
     charges: dict[str, ChargeFact] = field(default_factory=dict)
-    credits: list[ChargeFact] = field(default_factory=list)
+    credits: dict[str, ChargeFact] = field(default_factory=dict)
+    taken_back: dict[str, str] = field(default_factory=dict)
+    never_charged: dict[str, ChargeFact] = field(default_factory=dict)
     directory: dict[str, DirectoryFact] = field(default_factory=dict)
     guarantor: GuarantorFact | None = None
     cancelled: bool = False
@@ -161,24 +165,40 @@ class _Fold:
         elif fact.removed:
             self.charges.pop(fact.identity, None)
         else:
-            waiting = next((c for c in self.credits if _takes_back(c, fact)), None)
-            if waiting:
-                self.credits.remove(waiting)
-            else:
-                self.charges[fact.identity] = fact
+            self._charge(fact)
+
+    def _charge(self, fact: ChargeFact) -> None:
+        known = self.never_charged.get(fact.identity)
+        if known and replace(fact, origin=known.origin) == known:
+            return  # a repeat of a charge that was taken back before it came
+        credit = max(self.credits.values(), key=lambda c: _fit(c, fact), default=None)
+        if credit and _fit(credit, fact):
+            del self.credits[credit.identity]
+            self.taken_back[credit.identity] = fact.identity
+            self.never_charged[fact.identity] = fact
+        else:
+            self.charges[fact.identity] = fact
 
     def _credit(self, credit: ChargeFact) -> None:
-        found = next((i for i, charge in self.charges.items() if _takes_back(credit, charge)), None)
-        if found is None:
-            self.credits.append(credit)  # the charge it takes back may still come
+        if credit.identity in self.taken_back:
+            # A repeat, or a second reversal under one id: it takes its own charge back, never another that looks alike.
+            self.charges.pop(self.taken_back[credit.identity], None)
+            return
+        charge = max(self.charges.values(), key=lambda c: _fit(credit, c), default=None)
+        if charge and _fit(credit, charge):
+            del self.charges[charge.identity]
+            self.taken_back[credit.identity] = charge.identity
         else:
-            del self.charges[found]
+            self.credits[credit.identity] = credit  # the charge it takes back may still come
+
+    def _problem_of_credit(self, credit: ChargeFact) -> Problem:
+        rule, text = "credit_without_charge", "a credit (CR) takes back a charge that never came"
+        if (credit.reverses or credit.identity) in self.charges:
+            rule, text = "partial_credit", "a credit (CR) is not of the amount of its charge: a person decides"
+        return Problem(credit.origin, rule, text, self.key)
 
     def chart(self) -> Chart:
-        problems = tuple(self.problems) + tuple(
-            Problem(c.origin, "credit_without_charge", "a credit (CR) takes back a charge that never came", self.key)
-            for c in self.credits
-        )
+        problems = tuple(self.problems) + tuple(map(self._problem_of_credit, self.credits.values()))
         return Chart(
             key=self.key,
             patient=self.patient,
@@ -195,7 +215,9 @@ class _Fold:
         )
 
     def _diagnoses(self) -> tuple[DiagnosisFact, ...]:
-        uses = {u.ref: u for u in (self.visit.diagnosis_uses if self.visit else ())}
+        # A condition may be admitting and discharge diagnosis of one stay: what it was found to be counts.
+        said = sorted(self.visit.diagnosis_uses if self.visit else (), key=lambda u: _USES_THAT_COUNT.get(u.use, 1))
+        uses = {u.ref: u for u in reversed(said)}
         facts = []
         for fact in self.diagnoses.values():
             use = uses.get(fact.identity)
@@ -260,18 +282,32 @@ def _merged(known: _Person | None, said: _Person) -> _Person:
     return replace(said, **kept)
 
 
-def _takes_back(credit: ChargeFact, charge: ChargeFact) -> bool:
-    if credit.reverses:
-        return credit.reverses == charge.identity
-    if credit.identity == charge.identity:
-        return True
-    return (
-        credit.concept.key == charge.concept.key
-        and credit.service_date == charge.service_date
-        and _size(credit) == _size(charge)
+def _fit(credit: ChargeFact, charge: ChargeFact) -> int:
+    """How surely a credit takes back a charge: 2 it names it, 1 it is alike, 0 it does not (or only a part of it)."""
+    if charge.identity == (credit.reverses or credit.identity):
+        return 2 if _is_whole(credit, charge) else 0
+    alike = (
+        not credit.reverses
+        and credit.concept.key == charge.concept.key
+        and _day(credit) == _day(charge)
+        and abs(credit.quantity) == abs(charge.quantity)
+        and _total(credit) == _total(charge)
     )
+    return int(alike)
 
 
-def _size(charge: ChargeFact) -> tuple[Decimal, Decimal | None]:
-    money = charge.amount or charge.unit_amount
-    return abs(charge.quantity), abs(money.value) if money else None
+def _is_whole(credit: ChargeFact, charge: ChargeFact) -> bool:
+    back, charged = _total(credit), _total(charge)
+    if back is None or charged is None:
+        return abs(credit.quantity) == abs(charge.quantity)
+    return back == charged
+
+
+def _total(charge: ChargeFact) -> Decimal | None:
+    if charge.amount:
+        return abs(charge.amount.value)
+    return abs(charge.unit_amount.value * charge.quantity) if charge.unit_amount else None
+
+
+def _day(charge: ChargeFact) -> str:
+    return charge.service_date.text[:10] if charge.service_date else ""

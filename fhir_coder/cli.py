@@ -164,8 +164,11 @@ def serve(config: Config = None) -> None:
 @cli.command(epilog="fhir-coder payer --port 8090 --fault 503:1:retry-after=2 --fault drop-after-read:1:on=3")
 @_explained
 def payer(
+    config: Config = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on, by default that of the settings' first payer on this host.")
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="Misbehave: NAME[:COUNT][:key=value...]; see docs/reference/sandbox-payer.md."),
@@ -179,7 +182,9 @@ def payer(
     import socket
 
     from fhir_coder.payers import sandbox
+    from fhir_coder.settings import load_settings
 
+    port = load_settings(config).local_payer_port() if port is None else port
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
@@ -193,14 +198,16 @@ def payer(
 @_explained
 def send(
     files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, of one or many messages.", exists=True)],
-    to: Annotated[str, typer.Option(help="mllp://HOST:PORT")] = "mllp://127.0.0.1:2575",
+    config: Config = None,
+    to: Annotated[str, typer.Option(help="mllp://HOST:PORT, by default the first MLLP feed of the settings.")] = "",
 ) -> None:
     """Send HL7 v2 messages over MLLP and print each acknowledgment. Exit status 1 where one was not accepted."""
     from fhir_coder.client import MllpClient, mllp_address
     from fhir_coder.intake.payloads import payloads_in
+    from fhir_coder.settings import load_settings
 
     is_good = True
-    with MllpClient(*mllp_address(to)) as client:
+    with MllpClient(*mllp_address(to or load_settings(config).mllp_url())) as client:
         for path in files:
             for number, body in enumerate(payloads_in(path.read_bytes()), start=1):
                 answer = client.send(body)
@@ -230,13 +237,16 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 @_explained
 def check(
     file: Annotated[Path, typer.Argument(help="A file of HL7 v2 messages.", exists=True, dir_okay=False)],
+    config: Config = None,
     version: Annotated[str | None, typer.Option(help="HL7 version to check against, by default MSH-12.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check HL7 v2 messages against the standard. Exit status 0 clean, 1 something rejects, 2 unreadable."""
     from fhir_coder.conformance_check import check_file
     from fhir_coder.screens import listing
+    from fhir_coder.settings import load_settings
 
+    load_settings(config)  # faults of the settings show here as everywhere
     checked = check_file(file, version)
     if as_json:
         _print_json({"file": str(file), "messages": [c.to_json() for c in checked.messages]})
@@ -280,12 +290,14 @@ def replay(
 @cli.command()
 @_explained
 def demo(
+    config: Config = None,
     keep: Annotated[Path | None, typer.Option(help="Keep settings, ledger and logs in this folder.")] = None,
 ) -> None:
     """Run the main job on the shipped scenarios: sandbox payer and adapter as processes, messages in, answers out."""
     from fhir_coder.demo import run_demo
+    from fhir_coder.settings import example_settings, load_settings
 
-    raise typer.Exit(run_demo(keep))
+    raise typer.Exit(run_demo(load_settings(config) if config else example_settings(), keep))
 
 
 @cli.command(epilog="fhir-coder bulk export/*.ndjson --out claims")
@@ -420,14 +432,19 @@ def tables_check(config: Config = None) -> None:
 
 @edits_cli.command("list")
 @_explained
-def edits_list() -> None:
+def edits_list(config: Config = None) -> None:
     """Every edit: id, severity, title, advice."""
+    from fhir_coder.settings import load_settings
+
+    load_settings(config)
+    from fhir_coder.claims.model_check import MODEL_ADVICE, MODEL_EDIT
     from fhir_coder.edits import EDITS
     from fhir_coder.edits.structure import STRUCTURE_ADVICE
     from fhir_coder.screens import listing
 
     rows = [[e.id, e.severity.value, e.title, e.advice] for e in EDITS]
     rows += [[edit, "reject", "Structure of the claim", advice] for edit, advice in STRUCTURE_ADVICE.items()]
+    rows.append([MODEL_EDIT, "reject", "Model of the standard", MODEL_ADVICE])
     typer.echo(listing(["edit", "severity", "title", "what to do"], rows))
 
 

@@ -29,8 +29,8 @@ class Acknowledgment:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the receiver took the message (AA or CA)."""
-        return self.code in ("AA", "CA")
+        """Whether the receiver took the message (AA or CA), or was asked for no answer."""
+        return self.code in ("AA", "CA", "none asked")
 
 
 class MllpClient:
@@ -53,9 +53,18 @@ class MllpClient:
         self._socket.close()
 
     def send(self, body: bytes) -> Acknowledgment:
-        """Send one message and wait for its acknowledgment."""
-        self._socket.sendall(hl7v2.frame(body))
-        return read_acknowledgment(self._next_frame())
+        """Send one message and wait for what it asks for (MSH-15, MSH-16); the last answer counts."""
+        mode = hl7v2.ack_mode(body)
+        try:
+            self._socket.sendall(hl7v2.frame(body))
+        except OSError as error:
+            raise NotReachableError(f"not sent: {error.strerror or error}") from None
+        answer = Acknowledgment("none asked", "", (), b"")
+        for _ in range(mode.wants_accept(True) + mode.wants_application(True)):
+            answer = read_acknowledgment(self._next_frame())
+            if not answer.is_accepted:
+                break
+        return answer
 
     def send_all(self, bodies: Iterable[bytes]) -> Iterator[Acknowledgment]:
         """Send messages one after the other."""

@@ -98,12 +98,20 @@ class _Coder:
         choice = self._choose(Kind.DIAGNOSIS, fact.concept, fact.origin, self.chart.service_date)
         if choice is None or choice.code is None:
             return
-        known = self.positions.get(choice.code.code)
+        known = self._position(choice.code.code, fact)
         if known is None:
             known = len(self.diagnoses)
             self.diagnoses.append(CodedDiagnosis(choice.code, fact, choice.trace))
         for name in (choice.code.code, fact.identity, *(f"{c.system}|{c.code}" for c in fact.concept.codings)):
             self.positions.setdefault(name, known)
+
+    def _position(self, code: str, fact: DiagnosisFact) -> int | None:
+        # A stay names its admitting diagnosis beside the principal one, be it the same (UB-04 FL 67 and 69).
+        is_apart = fact.kind == "admitting" and self._is_inpatient()
+        for position, known in enumerate(self.diagnoses):
+            if known.code.code == code and (known.fact.kind == "admitting" or not is_apart):
+                return position
+        return None
 
     def _diagnoses_of_vaccinations(self) -> None:
         """Where nothing else is recorded, the vaccination itself is the reason (ICD-10-CM guidelines, I.C.21.c.2)."""
@@ -185,7 +193,9 @@ class _Coder:
         known = [c for c in concepts if self.tables.has(Kind.VISIT, c)] or [
             c for c in (by_class,) if c and self.tables.has(Kind.VISIT, c)
         ]
-        for concept in known[:1]:
+        if known:
+            # Types that mean different things to the tables are a gap, as different codings of one type are.
+            concept = Concept(tuple(coding for one in known for coding in one.codings))
             choice = self._choose(Kind.VISIT, concept, visit.origin, self.chart.service_date)
             if choice and choice.code:
                 self._add_priced_line(choice, visit, visit.start, self._pointers([]))
@@ -199,10 +209,19 @@ class _Coder:
     ) -> None:
         assert choice.code is not None
         unit = self._price(choice, choice.code, _day(when) or self.chart.service_date)
-        team = fact.care_team
-        self._add_line(
-            CodedLine(choice.code, fact, choice.trace, when, Decimal(1), unit, unit, diagnoses=pointers, care_team=team)
+        line = CodedLine(
+            choice.code,
+            fact,
+            choice.trace,
+            when,
+            Decimal(1),
+            unit,
+            unit,
+            modifiers=fact.modifiers if isinstance(fact, ProcedureFact) else (),
+            diagnoses=pointers,
+            care_team=fact.care_team,
         )
+        self._add_line(line)
 
     def _add_line(self, line: CodedLine) -> None:
         if line.code.system == System.ICD10PCS and isinstance(line.fact, ChargeFact | ProcedureFact):

@@ -20,7 +20,7 @@ from fhir_coder.queries import ClaimStory, claim_story
 from fhir_coder.replay import collect
 from fhir_coder.scenarios import Scenario, find_scenarios, read_expected
 from fhir_coder.screens import aligned, payer_title
-from fhir_coder.settings import example_settings
+from fhir_coder.settings import Settings
 from fhir_coder.shipped import shipped
 from fhir_coder.store import items
 from fhir_coder.trial import Trial
@@ -31,12 +31,15 @@ FAULTS = ("503:1:retry-after=3:on=2", "drop-after-read:1:on=4")
 ANSWERED = ("complete", "partial", "denied")
 
 
-def run_demo(keep: Path | None = None) -> int:
-    """Run every shipped scenario; answers 0 only if every expected claim was accepted exactly once."""
+def run_demo(settings: Settings, keep: Path | None = None) -> int:
+    """Run every shipped scenario at a site; answers 0 only if every expected claim was accepted exactly once.
+
+    The scenarios expect the example site's tables.
+    """
     console = Console(highlight=False, soft_wrap=True)
     scenarios = find_scenarios([shipped("fixtures")])
     folder = nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="fhir-coder-demo-")
-    with folder as path, Trial(Path(path), example_settings()) as trial:
+    with folder as path, Trial(Path(path), settings) as trial:
         trial.start_payer(FAULTS)
         trial.start_adapter()
         console.print(

@@ -22,14 +22,21 @@ def file_claim(
         return "deferred"
     if chart.cancelled:
         return _void(connection, current, chart, at)
+    if current is not None:
+        items.close_identity(connection, at, f"void:{current.id}", "the visit was reinstated")
+    if _payer_has_it(connection, filed):
+        _withdraw(connection, current, at)
+        items.sync_items(connection, at, chart.key, ())
+        return "unchanged"
     if current is None:
         claim_id = claims.insert_claim(connection, filed, at)
     elif current.status == ClaimStatus.HELD and current.hold == "refused" and _same(current, filed):
         return "refused"  # what the payer refused is not sent again unchanged
     elif current.status == ClaimStatus.HELD:
         claims.rewrite_held(connection, current, filed, at)
+        items.close_identity(connection, at, f"refusal:{current.id}", "its claim changed")
         claim_id = current.id
-    elif _same(current, filed) and current.status != ClaimStatus.VOIDED:
+    elif current.status == ClaimStatus.READY and _same(current, filed) and filed.draft.status is ClaimStatus.READY:
         return "unchanged"
     else:
         if current.status == ClaimStatus.READY:
@@ -43,16 +50,33 @@ def _same(current: claims.ClaimRow, filed: claims.Filed) -> bool:
     return bool(current.content_hash == filed.content_hash and current.payer == filed.draft.payer)
 
 
+def _payer_has_it(connection: Connection, filed: claims.Filed) -> bool:
+    """Whether a draft that nothing holds bills what the claim it would replace bills already.
+
+    A draft that is held asks a person, however much its claim is the same: a late charge without a code makes no line.
+    """
+    prior = claims.by_identifier(connection, filed.replaces) if filed.replaces else None
+    return prior is not None and filed.draft.status is ClaimStatus.READY and _same(prior, filed)
+
+
+def _withdraw(connection: Connection, current: claims.ClaimRow | None, at: datetime) -> None:
+    if current is not None and current.status in (ClaimStatus.HELD, ClaimStatus.READY):
+        claims.move(connection, current, ClaimStatus.VOIDED, "the payer has the same claim already", at)
+        items.close_identity(connection, at, f"refusal:{current.id}", "its claim was withdrawn")
+
+
 def _void(connection: Connection, current: claims.ClaimRow | None, chart: Chart, at: datetime) -> str:
     items.sync_items(connection, at, chart.key, ())
-    if current is None or current.status == ClaimStatus.VOIDED:
+    if current is None:
         return "cancelled"
-    if claims.is_taken(current):
+    if claims.is_taken(current) or current.replaces:
         text = "the visit was cancelled after the payer took its claim: void it at the payer"
         item = items.Item(f"void:{current.id}", "void", "cancelled_after_claim", text, chart.key, current.id)
         items.open_item(connection, at, item)
+    if claims.is_taken(current) or current.status == ClaimStatus.VOIDED:
         return "cancelled"
     claims.move(connection, current, ClaimStatus.VOIDED, "the visit was cancelled", at)
+    items.close_identity(connection, at, f"refusal:{current.id}", "the visit was cancelled")
     return "voided"
 
 

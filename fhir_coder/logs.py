@@ -73,8 +73,9 @@ def configure_logs(style: str, level: str) -> None:
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=level.upper(), force=True)
-    # The libraries' own lines may hold URLs and bodies: only their warnings pass, and those without arguments of ours.
+    # The libraries' own lines may hold URLs, bodies and values: whatever library it is, only ours are written.
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.CRITICAL, force=True)
+    logging.getLogger("fhir_coder").setLevel(level.upper())
     for noisy in ("urllib3", "uvicorn", "uvicorn.access", "alembic", "watchfiles", "asyncio", "hl7apy"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     structlog.configure(

@@ -15,6 +15,7 @@ from fhir_coder import fhir, hl7v2
 from fhir_coder.charts import fold_chart
 from fhir_coder.claims import build_claim, choose_payer, payer_name
 from fhir_coder.claims.build import ClaimNumber
+from fhir_coder.claims.model_check import model_findings
 from fhir_coder.coding import code_chart
 from fhir_coder.edits import ClaimContext, findings_for, rejects
 from fhir_coder.model import (
@@ -74,6 +75,7 @@ def draft_claim(chart: Chart, rulebook: Rulebook, created: date, revision: int =
     identifier = claim_identifier(chart.key, name, revision)
     built = build_claim(coded, rulebook.site, payer, ClaimNumber(identifier, revision, replaces), created)
     findings = findings_for(ClaimContext(built.claim, coded, payer, rulebook.code_sets))
+    findings += tuple(model_findings(built.claim))
     held = bool(coded.gaps) or rejects(findings)
     return ClaimDraft(
         chart_key=chart.key,

@@ -7,10 +7,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fhir_coder import model
 from fhir_coder.errors import Fault, SettingsError
@@ -79,7 +80,7 @@ class StoreSettings(_Section):
     @field_validator("url")
     @classmethod
     def _is_sqlite(cls, url: str) -> str:
-        if not url.startswith("sqlite:///"):
+        if not url.removeprefix("sqlite:///") or not url.startswith("sqlite:///"):
             raise ValueError("must be sqlite:///FILE")
         return url
 
@@ -136,6 +137,10 @@ class HttpFeed(_Section):
     namespace: str = ""
 
 
+class _Named(Protocol):
+    name: str
+
+
 Feed = Annotated[MllpFeed | FolderFeed | HttpFeed, Field(discriminator="kind")]
 
 
@@ -180,13 +185,14 @@ class Settings(_Section):
     feeds: tuple[Feed, ...] = ()
     payers: tuple[PayerSettings, ...] = ()
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Settings:
-        for title, names in (("feeds", [f.name for f in self.feeds]), ("payers", [p.name for p in self.payers])):
-            doubled = {n for n in names if names.count(n) > 1}
-            if doubled:
-                raise ValueError(f"{title} share the name {', '.join(sorted(doubled))}")
-        return self
+    @field_validator("feeds", "payers")
+    @classmethod
+    def _names_are_unique(cls, listed: tuple[_Named, ...]) -> tuple[_Named, ...]:
+        names = [one.name for one in listed]
+        doubled = {n for n in names if names.count(n) > 1}
+        if doubled:
+            raise ValueError(f"more than one has the name {', '.join(sorted(doubled))}")
+        return listed
 
     def table_folders(self) -> tuple[Path, ...]:
         """The folders of mapping tables, the layer that wins first."""
@@ -196,6 +202,16 @@ class Settings(_Section):
     def store_path(self) -> Path:
         """The ledger's file."""
         return Path(self.store.url.removeprefix("sqlite:///"))
+
+    def mllp_url(self) -> str:
+        """Where `send` sends to: the first MLLP feed."""
+        feed = next((f for f in self.feeds if isinstance(f, MllpFeed)), None)
+        return f"mllp://{feed.host}:{feed.port}" if feed else ""
+
+    def local_payer_port(self) -> int:
+        """The port of the first payer that is on this machine: where the sandbox payer is expected."""
+        urls = [urlsplit(p.url) for p in self.payers]
+        return next((u.port for u in urls if u.port and u.hostname in ("127.0.0.1", "localhost", "::1")), 8090)
 
     def rebased(self, folder: Path) -> Settings:
         """The settings with every relative path taken from a folder."""
@@ -230,6 +246,8 @@ def read_settings(path: Path) -> Settings:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(str(path), [Fault(str(path), 0, "", error.strerror or "cannot be read")]) from None
+    except UnicodeDecodeError:
+        raise SettingsError(str(path), [Fault(str(path), 0, "", "is not UTF-8 text")]) from None
     try:
         return Settings.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -272,12 +290,17 @@ def to_toml(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+
+
 def _write_table(lines: list[str], name: str, table: dict[str, Any]) -> None:
     tables = {k: v for k, v in table.items() if isinstance(v, dict)}
     arrays = {k: v for k, v in table.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
     for key, value in table.items():
         if key not in tables and key not in arrays:
-            lines.append(f"{key} = {json.dumps(value)}")  # JSON's scalars and flat lists are TOML's too
+            # JSON's scalars and flat lists are TOML's too, but not its surrogate pairs.
+            lines.append(f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}")
     for key, value in tables.items():
         path = f"{name}.{key}".lstrip(".")
         lines += ["", f"[{path}]"]

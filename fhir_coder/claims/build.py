@@ -199,8 +199,10 @@ class _Builder:
 
     def _diagnosis(self, position: int, diagnosis: CodedDiagnosis) -> Json:
         self.traces.append(replace(diagnosis.trace, path=f"Claim.diagnosis[{position}]"))
-        types = ["admitting"] if diagnosis.fact.kind == "admitting" else ["principal"] if position == 0 else []
-        on_admission = _on_admission(diagnosis.fact.on_admission) if self.visit_class in INPATIENT_CLASSES else None
+        is_stay = self.visit_class in INPATIENT_CLASSES
+        is_admitting = is_stay and diagnosis.fact.kind == "admitting"  # nobody is admitted to an outpatient visit
+        types = ["admitting"] if is_admitting else ["principal"] if position == 0 else []
+        on_admission = _on_admission(diagnosis.fact.on_admission) if is_stay else None
         return without_empty(
             {
                 "sequence": position + 1,
@@ -261,9 +263,9 @@ def _team_entry(member: CareTeamMember, provider: Json, person: Practitioner) ->
 
 
 def _modifier_system(modifier: Coding) -> str:
-    # v2 feeds rarely name a modifier's system. Two digits are CPT modifiers, the rest are HCPCS Level II
+    # v2 feeds rarely name a modifier's system. Those led by a digit are CPT's, the rest are HCPCS Level II
     # (CMS manual 100-04, chapter 23).
-    return modifier.system or (System.CPT if modifier.code.isdigit() else System.HCPCS)
+    return modifier.system or (System.CPT if modifier.code[:1].isdigit() else System.HCPCS)
 
 
 def _coded(code: Coding, trace: Trace) -> Json:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 
 from fhir_coder.charts import is_open
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
 from fhir_coder.model import ChargeFact, Json, Severity
+
+_HALF_A_CENT = Decimal("0.005")
 
 
 def visit_open(context: ClaimContext) -> Iterator[Hit]:
@@ -62,7 +65,8 @@ def no_billable_line(context: ClaimContext) -> Iterator[Hit]:
 def no_diagnosis(context: ClaimContext) -> Iterator[Hit]:
     """A claim needs a diagnosis that is not only the admitting one."""
     coded = context.coded
-    if "before_icd10" in coded.notes or any(g.origin.path.startswith("DG1") for g in coded.gaps):
+    recorded = {d.origin for d in coded.chart.diagnoses}
+    if "before_icd10" in coded.notes or any(g.origin in recorded for g in coded.gaps):
         return
     if not coded.diagnoses:
         yield "Claim.diagnosis", "no diagnosis with a billing code came for this visit"
@@ -108,7 +112,7 @@ def amounts_disagree(context: ClaimContext) -> Iterator[Hit]:
         fact = line.fact
         if not isinstance(fact, ChargeFact) or fact.unit_amount is None or fact.amount is None:
             continue
-        if fact.unit_amount.value * fact.quantity != fact.amount.value:
+        if abs(fact.unit_amount.value * fact.quantity - fact.amount.value) > _HALF_A_CENT:
             yield f"Claim.item[{index}].net", "the amount as sent is not units times the unit amount as sent"
 
 

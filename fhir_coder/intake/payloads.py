@@ -14,16 +14,25 @@ _MARKS = b"\xef\xbb\xbf \t\r\n"
 def payloads_in(data: bytes) -> Iterator[bytes]:
     """The payloads of a file or body, nothing left out: what cannot be read comes as a payload of its own.
 
-    JSON that is one document is one payload; JSON lines are one payload each; all else is split as HL7 v2.
+    JSON that is one document is one payload; JSON lines are one payload each, a broken line among them too; all else
+    is split as HL7 v2.
     """
     if not fhir.looks_like_fhir(data):
         yield from (payload for _, payload in hl7v2.split_messages(data))
         return
     lines = [line for _, line in fhir.split_ndjson(data)]
-    if len(lines) > 1 and all(line.lstrip(_MARKS).startswith(b"{") for line in lines):
+    if len(lines) > 1 and (all(line.startswith(b"{") for line in lines) or _is_whole(lines[0])):
         yield from lines
     else:
         yield data
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        fhir.load(line)
+    except UnreadableError:
+        return False
+    return True
 
 
 def read_header(body: bytes) -> Header:

@@ -80,7 +80,7 @@ def after_look_up(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision
         return Decision(ClaimStatus.READY, "not there: send it", "submit", 0.0, again=True)
     if outcome.kind in _REFUSED:
         return Decision(ClaimStatus.UNKNOWN, "parked: the payer cannot be asked", item="parked")
-    if outcome.kind in _TO_LOOK_UP | _NOT_TAKEN:
+    if outcome.kind in _TO_LOOK_UP | _NOT_TAKEN | {OutcomeKind.PENDING}:  # pending: the search is, not the claim
         return _later(ClaimStatus.UNKNOWN, "look it up again", tries, policy, outcome.retry_after or 0.0)
     return _accepted(outcome, 0, policy)
 

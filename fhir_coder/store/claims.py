@@ -47,6 +47,11 @@ def by_id(connection: Connection, claim_id: str) -> ClaimRow:
     return connection.execute(select(claims).where(claims.c.id == claim_id)).one()
 
 
+def by_identifier(connection: Connection, identifier: str) -> ClaimRow | None:
+    """A claim by the identifier the payer knows it by."""
+    return connection.execute(select(claims).where(claims.c.identifier == identifier)).first()
+
+
 def is_taken(row: ClaimRow) -> bool:
     """Whether the payer has this claim."""
     return ClaimStatus(row.status) in TAKEN_BY_PAYER

@@ -17,6 +17,8 @@ from fhir_coder.store.events import Change, record
 from fhir_coder.store.ids import new_id
 from fhir_coder.store.schema import charts, message_topics, messages, topic_refs
 
+_SENDER, _CONTROL_ID = 400, 200  # what the columns take
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
@@ -66,7 +68,9 @@ def _earlier(connection: Connection, incoming: Incoming, digest: str) -> list[An
     query = select(messages.c.id, messages.c.sha256, messages.c.status).where(messages.c.feed == incoming.feed)
     header = incoming.header
     if header.control_id:
-        query = query.where(messages.c.sender == header.sender, messages.c.control_id == header.control_id)
+        query = query.where(
+            messages.c.sender == header.sender[:_SENDER], messages.c.control_id == header.control_id[:_CONTROL_ID]
+        )
     else:
         query = query.where(messages.c.sha256 == digest)
     return list(connection.execute(query.order_by(messages.c.id)).all())
@@ -88,8 +92,8 @@ def _insert(
         "feed": incoming.feed,
         "format": header.format.value,
         "type": header.type[:64],
-        "control_id": header.control_id[:200],
-        "sender": header.sender[:400],
+        "control_id": header.control_id[:_CONTROL_ID],
+        "sender": header.sender[:_SENDER],
         "sha256": digest,
         "body": incoming.body,
         "received_at": at,

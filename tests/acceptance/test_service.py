@@ -177,7 +177,13 @@ def test_no_output_names_a_patient(trial: Trial, scenarios: dict[str, Scenario])
 
     outputs = {f"answer {n}": a.decode("latin-1") for n, a in enumerate(answers)}
     outputs |= {name: trial.log_of(name) for name in ("adapter", "payer")}
-    for words in (("status",), ("messages", "list"), ("claims", "list"), ("work", "list"), ("messages", "list", "--json")):
+    for words in (
+        ("status",),
+        ("messages", "list"),
+        ("claims", "list"),
+        ("work", "list"),
+        ("messages", "list", "--json"),
+    ):
         outputs[" ".join(words)] = command(trial, *words).stdout
     for page in ("", "status", "metrics", "health"):
         outputs[f"GET /{page}"] = requests.get(f"http://{HOST}:{trial.http_port}/{page}", timeout=10).text

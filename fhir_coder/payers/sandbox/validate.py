@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from fhir_coder.claims.model_check import model_findings
 from fhir_coder.edits.structure import structure_findings
 from fhir_coder.model import Finding, Json
 from fhir_coder.payers.answer import member, objects, read_json, text
@@ -24,8 +24,6 @@ _ISSUE_OF_EDIT: Mapping[str, str] = {
     "reference-resolves": "invariant",
 }
 """Structure edit -> OperationOutcome issue code (R4 issue-type); any other is `structure`."""
-
-_MODEL_FAULTS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +119,7 @@ def _needs(received: Received) -> Iterator[Json]:
 
 
 def _model_issues(claim: Json) -> list[Json]:
-    """What the R4 model refuses: place and kind only, its texts show values."""
-    # Imported when the first claim comes: the models cost more than the rest of the sandbox together.
-    from fhir.resources.R4B.claim import Claim  # noqa: PLC0415 - as said above
-    from pydantic import ValidationError  # noqa: PLC0415 - as said above
-
-    try:
-        Claim.model_validate(claim)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        return [_of_model_fault(fault["loc"], fault["type"]) for fault in faults]
-    except _MODEL_FAULTS:
-        return [issue("structure", "Claim", "The claim does not fit the R4 model.")]
-    return []
-
-
-def _of_model_fault(place: Sequence[Any], kind: str) -> Json:
-    path = "Claim" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    return issue("required" if kind == "missing" else "structure", path, f"The R4 model refuses it: {kind}.")
+    """What the R4 model refuses."""
+    return [
+        issue("required" if f.text.endswith("missing") else "structure", f.path, f.text) for f in model_findings(claim)
+    ]
