@@ -301,14 +301,23 @@ class _Coder:
         """Unit price and net of a charge as sent (FT1-12, FT1-11), else by the charge master or the fee table."""
         unit, net = fact.unit_amount, fact.amount
         if unit is None and net is None:
-            assert choice.code is not None
-            unit = self._price(choice, choice.code, _day(fact.service_date) or self.chart.service_date)
+            unit = self._charge_price(fact, choice)
         if unit is None and net is not None and fact.quantity:
             each = (net.value / fact.quantity).quantize(_CENT, ROUND_HALF_UP)
             unit = Money(each, net.currency) if each * fact.quantity == net.value else None
         if net is None and unit is not None:
             net = Money((unit.value * fact.quantity).quantize(_CENT, ROUND_HALF_UP), unit.currency)
         return unit, net
+
+    def _charge_price(self, fact: ChargeFact, choice: Choice) -> Money | None:
+        """The price of the charge master's row for what was charged (FT1-7), also where FT1-25 came coded."""
+        assert choice.code is not None
+        on = _day(fact.service_date) or self.chart.service_date
+        if choice.unit_price is None and fact.item and fact.item != fact.concept:
+            item = self._answer(_service_kind(fact.item), fact.item, fact.origin, on)
+            if isinstance(item, Choice) and item.code and item.code.code == choice.code.code:
+                return self._price(item, item.code, on)
+        return self._price(choice, choice.code, on)
 
     def _price(self, choice: Choice, code: Coding, on: date | None) -> Money | None:
         price = choice.unit_price

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -73,13 +75,28 @@ def serve(app: App, announce: Callable[[Listeners], None]) -> None:
             listeners.close()
 
 
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handling: it would end the process before the rest is put away."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `_serve`."""
+        yield
+
+    def stop(self) -> None:
+        """Finish the requests at hand, then end."""
+        self.should_exit = True
+
+
 async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners], None]) -> None:
     worker = Worker(app.ledger, app.stages, app.settings.worker.threads)
     desk = IntakeDesk(app.ledger, worker.wake)
     mllp = [MllpListener(f, desk) for f in app.settings.feeds if isinstance(f, MllpFeed)]
     folders = [FolderWatch(f, desk) for f in app.settings.feeds if isinstance(f, FolderFeed)]
     web = create_app(app.ledger, desk, tuple(f.name for f in app.settings.feeds if isinstance(f, HttpFeed)))
-    http = uvicorn.Server(uvicorn.Config(web, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    http = _HttpServer(uvicorn.Config(web, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, http.stop)
     worker.start()
     for listener, bound in zip(mllp, listeners.mllp.values(), strict=True):
         await listener.start(bound)
