@@ -16,13 +16,24 @@ from fhir_coder.errors import FhirCoderError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+def _examples(*commands: str) -> str:
+    """The examples at the end of a help text, each on a line of its own."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
 cli = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="FHIR/HL7 integration adapter: a raw HL7 v2 or FHIR feed in, coded and checked FHIR Claims at the payer.",
-    epilog="Start: fhir-coder demo. Then: fhir-coder init site, fhir-coder payer, "
-    "fhir-coder serve -c site/fhir-coder.toml",
+    epilog=_examples(
+        "fhir-coder demo",
+        "fhir-coder convert feed.hl7",
+        "fhir-coder init site",
+        "fhir-coder payer -c site/fhir-coder.toml",
+        "fhir-coder serve -c site/fhir-coder.toml",
+    ),
 )
 messages_cli = typer.Typer(no_args_is_help=True, help="Messages in the ledger.")
 claims_cli = typer.Typer(no_args_is_help=True, help="Claims in the ledger.")
@@ -94,7 +105,9 @@ def version_or_help(
 
 
 @cli.command(
-    epilog="fhir-coder convert feed.hl7;  fhir-coder convert --json bundle.json;  cat m.hl7 | fhir-coder convert -"
+    epilog=_examples(
+        "fhir-coder convert feed.hl7", "fhir-coder convert --json bundle.json", "cat m.hl7 | fhir-coder convert -"
+    )
 )
 @_explained
 def convert(
@@ -125,7 +138,7 @@ def convert(
         raise typer.Exit(2)
 
 
-@cli.command(epilog="fhir-coder init site && fhir-coder serve -c site/fhir-coder.toml")
+@cli.command(epilog=_examples("fhir-coder init site && fhir-coder serve -c site/fhir-coder.toml"))
 @_explained
 def init(folder: Annotated[Path, typer.Argument(help="Where to write; made where it is missing.")]) -> None:
     """Write commented settings and the example site's tables, ready to run. Never overwrites."""
@@ -147,7 +160,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write; made where
     typer.echo("  fhir-coder send FILE.hl7 --to mllp://127.0.0.1:2575")
 
 
-@cli.command(epilog="fhir-coder serve -c site/fhir-coder.toml")
+@cli.command(epilog=_examples("fhir-coder serve -c site/fhir-coder.toml"))
 @_explained
 def serve(config: Config = None) -> None:
     """Run feeds, workers and HTTP in one process until SIGINT or SIGTERM."""
@@ -161,7 +174,9 @@ def serve(config: Config = None) -> None:
         run(app, lambda listeners: typer.echo(announce_text(app, listeners)))
 
 
-@cli.command(epilog="fhir-coder payer --port 8090 --fault 503:1:retry-after=2 --fault drop-after-read:1:on=3")
+@cli.command(
+    epilog=_examples("fhir-coder payer --port 8090 --fault 503:1:retry-after=2 --fault drop-after-read:1:on=3")
+)
 @_explained
 def payer(
     config: Config = None,
@@ -194,7 +209,7 @@ def payer(
     sandbox.serve(host, port, faults=tuple(fault or ()), rules=rules, store_path=store)
 
 
-@cli.command(epilog="fhir-coder send fixtures/covid/*.hl7 --to mllp://127.0.0.1:2575")
+@cli.command(epilog=_examples("fhir-coder send fixtures/covid/*.hl7 --to mllp://127.0.0.1:2575"))
 @_explained
 def send(
     files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, of one or many messages.", exists=True)],
@@ -218,7 +233,7 @@ def send(
         raise typer.Exit(1)
 
 
-@cli.command()
+@cli.command(epilog=_examples("fhir-coder status -c site/fhir-coder.toml --json"))
 @_explained
 def status(config: Config = None, as_json: AsJson = False) -> None:
     """Counts by status, the oldest that waits, per feed and per payer."""
@@ -233,7 +248,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
         typer.echo(status_text(counted))
 
 
-@cli.command(epilog="fhir-coder check feed.hl7 --json")
+@cli.command(epilog=_examples("fhir-coder check feed.hl7 --json"))
 @_explained
 def check(
     file: Annotated[Path, typer.Argument(help="A file of HL7 v2 messages.", exists=True, dir_okay=False)],
@@ -259,7 +274,7 @@ def check(
         raise typer.Exit(checked.exit_status)
 
 
-@cli.command(epilog="fhir-coder replay fixtures   |   fhir-coder replay fixtures/covid --junit replay.xml")
+@cli.command(epilog=_examples("fhir-coder replay fixtures", "fhir-coder replay fixtures/covid --junit replay.xml"))
 @_explained
 def replay(
     paths: Annotated[
@@ -287,20 +302,21 @@ def replay(
         raise typer.Exit(1)
 
 
-@cli.command()
+@cli.command(epilog=_examples("fhir-coder demo", "fhir-coder demo --kill --keep trial"))
 @_explained
 def demo(
     config: Config = None,
     keep: Annotated[Path | None, typer.Option(help="Keep settings, ledger and logs in this folder.")] = None,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill the adapter in the middle and start it again.")] = False,
 ) -> None:
     """Run the main job on the shipped scenarios: sandbox payer and adapter as processes, messages in, answers out."""
     from fhir_coder.demo import run_demo
     from fhir_coder.settings import example_settings, load_settings
 
-    raise typer.Exit(run_demo(load_settings(config) if config else example_settings(), keep))
+    raise typer.Exit(run_demo(load_settings(config) if config else example_settings(), keep, kill))
 
 
-@cli.command(epilog="fhir-coder bulk export/*.ndjson --out claims")
+@cli.command(epilog=_examples("fhir-coder bulk export/*.ndjson --out claims"))
 @_explained
 def bulk(
     files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, Bundles or NDJSON.", exists=True)],
@@ -317,7 +333,7 @@ def bulk(
         raise typer.Exit(2)
 
 
-@messages_cli.command("list")
+@messages_cli.command("list", epilog=_examples("fhir-coder messages list --status quarantined"))
 @_explained
 def messages_list(
     config: Config = None,
@@ -332,7 +348,7 @@ def messages_list(
     _list(list_messages, columns, (config, status, limit), as_json)
 
 
-@messages_cli.command("show")
+@messages_cli.command("show", epilog=_examples("fhir-coder messages show LK000101"))
 @_explained
 def messages_show(
     message: Annotated[str, typer.Argument(help="A message's id or control id.")], config: Config = None
@@ -345,7 +361,7 @@ def messages_show(
         typer.echo(message_text(message_story(app.ledger, message)))
 
 
-@claims_cli.command("list")
+@claims_cli.command("list", epilog=_examples("fhir-coder claims list --status held"))
 @_explained
 def claims_list(
     config: Config = None,
@@ -360,7 +376,10 @@ def claims_list(
     _list(list_claims, columns, (config, status, limit), as_json)
 
 
-@claims_cli.command("show")
+@claims_cli.command(
+    "show",
+    epilog=_examples("fhir-coder claims show CLM-ZSAAYCSU6X36-1", "fhir-coder claims show LAKESHORE/VN/VN-1001 --fhir"),
+)
 @_explained
 def claims_show(
     claim: Annotated[str, typer.Argument(help="A claim's identifier, or its chart key.")],
@@ -379,7 +398,7 @@ def claims_show(
         typer.echo(stored_claim_text(story.row, story.attempts, story.events))
 
 
-@claims_cli.command("resubmit")
+@claims_cli.command("resubmit", epilog=_examples("fhir-coder claims resubmit CLM-ZSAAYCSU6X36-1"))
 @_explained
 def claims_resubmit(
     claim: Annotated[str, typer.Argument(help="A claim's identifier, or its chart key.")], config: Config = None
@@ -391,7 +410,7 @@ def claims_resubmit(
         typer.echo(f"{claim}: {resubmit(app.ledger, claim, 'command line')}")
 
 
-@work_cli.command("list")
+@work_cli.command("list", epilog=_examples("fhir-coder work list --json"))
 @_explained
 def work_list(config: Config = None, as_json: AsJson = False) -> None:
     """Open work items, oldest first."""
@@ -401,7 +420,7 @@ def work_list(config: Config = None, as_json: AsJson = False) -> None:
     _list(lambda ledger, _status, limit: list_open(ledger, limit), columns, (config, "", 200), as_json)
 
 
-@tables_cli.command("list")
+@tables_cli.command("list", epilog=_examples("fhir-coder tables list"))
 @_explained
 def tables_list(config: Config = None) -> None:
     """The mapping tables in use, the layer that wins first."""
@@ -412,7 +431,7 @@ def tables_list(config: Config = None) -> None:
     typer.echo(listing(["table", "kind", "rows", "version", "layer", "licence"], rows))
 
 
-@tables_cli.command("check")
+@tables_cli.command("check", epilog=_examples("fhir-coder tables check -c site/fhir-coder.toml"))
 @_explained
 def tables_check(config: Config = None) -> None:
     """Check every table: all faults with file and line. Exit status 2 where there is one."""
@@ -430,7 +449,7 @@ def tables_check(config: Config = None) -> None:
     typer.echo("no fault found")
 
 
-@edits_cli.command("list")
+@edits_cli.command("list", epilog=_examples("fhir-coder edits list"))
 @_explained
 def edits_list(config: Config = None) -> None:
     """Every edit: id, severity, title, advice."""

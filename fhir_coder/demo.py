@@ -31,10 +31,11 @@ FAULTS = ("503:1:retry-after=3:on=2", "drop-after-read:1:on=4")
 ANSWERED = ("complete", "partial", "denied")
 
 
-def run_demo(settings: Settings, keep: Path | None = None) -> int:
+def run_demo(settings: Settings, keep: Path | None = None, kill: bool = False) -> int:
     """Run every shipped scenario at a site; answers 0 only if every expected claim was accepted exactly once.
 
-    The scenarios expect the example site's tables.
+    The scenarios expect the example site's tables. With `kill` the adapter is ended by SIGKILL in the middle of its
+    work and started again.
     """
     console = Console(highlight=False, soft_wrap=True)
     scenarios = find_scenarios([shipped("fixtures")])
@@ -46,6 +47,10 @@ def run_demo(settings: Settings, keep: Path | None = None) -> int:
             f"sandbox payer on port {trial.payer_port}, adapter: MLLP {trial.mllp_port}, HTTP {trial.http_port}, in/"
         )
         told = _send_all(scenarios, trial, console)
+        if kill:
+            trial.kill("adapter")
+            console.print("killed the adapter (SIGKILL) in the middle of its work, starting it again")
+            trial.start_adapter()
         is_settled = _follow(trial, console)
         came = {s.name: collect(trial, s, told[s.name]) for s in scenarios}
         _print_claims(scenarios, came, trial, console)

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 from sqlalchemy import func, select
 
-from fhir_coder.client import MllpClient, read_acknowledgment
+from fhir_coder.client import MllpClient, NotReachableError, read_acknowledgment
 from fhir_coder.errors import FhirCoderError
 from fhir_coder.scenarios import Scenario
 from fhir_coder.settings import FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings, StoreSettings, to_toml
@@ -24,6 +24,8 @@ from fhir_coder.store import Ledger, open_ledger, work
 from fhir_coder.store.schema import messages
 
 HOST = "127.0.0.1"
+_PATIENCE = 60.0
+"""Seconds a sender goes on trying to reach an adapter that is down."""
 
 
 class Trial:
@@ -141,7 +143,15 @@ class Trial:
         if scenario.via == "folder":
             return self._put(scenario, file)
         send = self._send_mllp if scenario.via == "mllp" else self._post
-        return send(scenario.payloads([file]))
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return send(scenario.payloads([file]))
+            except (NotReachableError, requests.ConnectionError):
+                # As an interface engine does: what was not acknowledged is sent again; repeats are recognised.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def mllp(self) -> MllpClient:
         """A connection to the adapter's listener."""
