@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from fhir_coder.edits import RESOLVES_ITSELF
-from fhir_coder.model import IN_FLIGHT, Chart, ClaimDraft, ClaimStatus, Outcome, Severity
+from fhir_coder.model import IN_FLIGHT, SYSTEM_TITLES, Chart, ClaimDraft, ClaimStatus, Gap, Outcome, Severity
 from fhir_coder.payers.decide import Decision
 from fhir_coder.store import claims, items, work
 from fhir_coder.store.work import Work
+
+_CODE = re.compile(r"(?=.*\d)[A-Za-z0-9.-]{1,18}")
 
 
 def file_claim(
@@ -90,7 +93,7 @@ def _items_of(draft: ClaimDraft, claim_id: str) -> list[items.Item]:
             f"gap:{draft.chart_key}:{gap.system}|{gap.code}:{gap.reason}:{gap.origin.path}",
             "gap",
             gap.reason,
-            gap.text,
+            _gap_text(gap),
             draft.chart_key,
             claim_id,
             gap.origin.message,
@@ -104,6 +107,14 @@ def _items_of(draft: ClaimDraft, claim_id: str) -> list[items.Item]:
         text = f"{finding.path}: {finding.text}. {finding.advice}".strip()
         found.append(items.Item(identity, "finding", finding.edit, text, draft.chart_key, claim_id))
     return found
+
+
+def _gap_text(gap: Gap) -> str:
+    """What is missing, with the code where it is one: senders put words, and names, where codes belong."""
+    title = SYSTEM_TITLES.get(gap.system, "code of an unknown system")
+    shown = gap.code if _CODE.fullmatch(gap.code) else "(claims show names it)"
+    words = f" {gap.display}" if gap.display else ""
+    return f"{title} {shown}{words}: {gap.text}"
 
 
 def apply_decision(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -486,8 +487,6 @@ def test_a_line_made_of_the_visit_is_dated_at_its_start() -> None:
 
 
 def test_rows_are_chosen_on_the_day_of_the_service() -> None:
-    from datetime import date
-
     dated = table(
         Kind.CHARGE,
         System.LOCAL,
