@@ -267,7 +267,8 @@ def check(
         _print_json({"file": str(file), "messages": [c.to_json() for c in checked.messages]})
     else:
         rows = [[c.id, f.severity.value, f.path, f.text] for c in checked.messages for f in c.findings]
-        typer.echo(listing(["message", "severity", "where", "rule"], rows) if rows else "nothing found")
+        if rows or checked.messages:
+            typer.echo(listing(["message", "severity", "where", "rule"], rows) if rows else "nothing found")
     for line in checked.unreadable:
         typer.echo(line, err=True)
     if checked.exit_status:

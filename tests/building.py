@@ -39,6 +39,7 @@ from fhir_coder.model import (
     ProcedureFact,
     Site,
     System,
+    Validity,
     VisitFact,
     When,
 )
@@ -181,6 +182,14 @@ def good_chart(*facts: Fact) -> Chart:
 
 # --- tables, code sets, rulebook
 
+
+class NoCodeSets(CodeSets):
+    """Judges no code: nothing is opened that has to be closed."""
+
+    def validity(self, system: str, code: str, on: date) -> Validity:
+        return Validity.NOT_LOADED
+
+
 SITE = Site(
     name="Test Clinic",
     npi=GOOD_NPI,
@@ -228,7 +237,7 @@ def rulebook(*listed: MappingTable, payers: Sequence[Payer] = (PAYER,), site: Si
         site=site,
         payers=tuple(payers),
         tables=tables(*listed),
-        code_sets=CodeSets(),
+        code_sets=NoCodeSets(),
         hl7v2_rules=hl7v2.FeedRules(),
         fhir_rules=fhir.FhirRules(),
     )
@@ -257,4 +266,4 @@ def context(
     """What the edits look at, for the claim of a chart."""
     codes = coded_chart(chart, *listed)
     claim = build_claim(codes, site, payer, NUMBER, DAY).claim
-    return ClaimContext(claim, codes, payer, code_sets or CodeSets())
+    return ClaimContext(claim, codes, payer, code_sets or NoCodeSets())

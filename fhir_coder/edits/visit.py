@@ -12,6 +12,7 @@ from fhir_coder.edits.edit import ClaimContext, Edit, Hit
 from fhir_coder.model import ChargeFact, Json, Severity
 
 _HALF_A_CENT = Decimal("0.005")
+_MAX_MODIFIERS = 4  # 837P SV101, 837I SV202
 
 
 def visit_open(context: ClaimContext) -> Iterator[Hit]:
@@ -140,12 +141,15 @@ def procedure_without_charge(context: ClaimContext) -> Iterator[Hit]:
 
 
 def too_many(context: ClaimContext) -> Iterator[Hit]:
-    """More diagnoses or lines than a claim of its kind carries (837P: 12 and 50; 837I: 25 and 999)."""
+    """More diagnoses, lines or modifiers than a claim carries (837P: 12 and 50; 837I: 25 and 999; 4 modifiers)."""
     professional = context.claim["type"]["coding"][0]["code"] == "professional"
     limits = {"diagnosis": 12 if professional else 25, "item": 50 if professional else 999}
     for element, limit in limits.items():
         if len(context.claim.get(element, ())) > limit:
             yield f"Claim.{element}", f"more than {limit}: a claim of this kind carries no more"
+    for index, item in enumerate(context.claim.get("item", ())):
+        if len(item.get("modifier", ())) > _MAX_MODIFIERS:
+            yield f"Claim.item[{index}].modifier", f"more than {_MAX_MODIFIERS}: a line carries no more"
 
 
 def _codes(item: Json) -> str:

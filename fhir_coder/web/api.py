@@ -11,13 +11,13 @@ from fastapi.responses import PlainTextResponse
 from fhir_coder.claims import to_bytes
 from fhir_coder.intake.answer import acknowledge, incoming_v2
 from fhir_coder.intake.desk import IntakeDesk
-from fhir_coder.intake.payloads import header_or_fault
+from fhir_coder.intake.payloads import header_or_fault, payloads_in
 from fhir_coder.metrics import metrics_text
-from fhir_coder.model import Header, Json, MessageFormat, MessageStatus
+from fhir_coder.model import Header, Json, MessageFormat
 from fhir_coder.store import Ledger
 from fhir_coder.store.counts import counts
 from fhir_coder.store.ledger import utc_now
-from fhir_coder.store.messages import Incoming
+from fhir_coder.store.messages import Incoming, Kept
 from fhir_coder.web.console import console_routes
 
 _FHIR_JSON = "application/fhir+json"
@@ -42,9 +42,9 @@ def _feed_routes(feed: str, desk: IntakeDesk) -> APIRouter:
         body = await _body(request)
         if body is None:
             return PlainTextResponse("the body is too large", 413)
-        incoming = incoming_v2(feed, body)
-        kept = await asyncio.wrap_future(desk.keep(incoming))
-        answers = acknowledge(incoming, kept, utc_now())
+        incoming = [incoming_v2(feed, payload) for payload in list(payloads_in(body)) or [body]]
+        kept = await _kept(desk, incoming)
+        answers = [a for one, known in zip(incoming, kept, strict=True) for a in acknowledge(one, known, utc_now())]
         return Response(b"".join(answers), media_type="application/hl7-v2", status_code=200 if answers else 204)
 
     @routes.post("/fhir")
@@ -52,17 +52,31 @@ def _feed_routes(feed: str, desk: IntakeDesk) -> APIRouter:
     async def post_fhir(request: Request) -> Response:
         body = await _body(request)
         if body is None:
-            return _outcome(413, "too-long", "the body is too large")
-        header, fault = header_or_fault(body)
-        if not fault and header.format is not MessageFormat.FHIR:
-            header, fault = Header(MessageFormat.UNKNOWN), "not FHIR JSON"
-        kept = await asyncio.wrap_future(desk.keep(Incoming(feed, header, body, fault)))
-        if kept.status is MessageStatus.QUARANTINED:
-            return _outcome(400, "structure", f"{fault} (kept as message {kept.id})")
-        text = f"already kept as message {kept.id}" if kept.repeat else f"kept as message {kept.id}"
-        return _outcome(200, "informational", text)
+            return _outcome(413, [_issue("error", "too-long", "the body is too large")])
+        incoming = [_incoming_fhir(feed, payload) for payload in list(payloads_in(body)) or [body]]
+        kept = await _kept(desk, incoming)
+        issues = [_told(one, known) for one, known in zip(incoming, kept, strict=True)]
+        return _outcome(400 if any(one.fault for one in incoming) else 200, issues)
 
     return routes
+
+
+async def _kept(desk: IntakeDesk, incoming: list[Incoming]) -> list[Kept]:
+    return [await asyncio.wrap_future(future) for future in desk.keep_together(incoming)]
+
+
+def _incoming_fhir(feed: str, body: bytes) -> Incoming:
+    header, fault = header_or_fault(body)
+    if not fault and header.format is not MessageFormat.FHIR:
+        header, fault = Header(MessageFormat.UNKNOWN), "not FHIR JSON"
+    return Incoming(feed, header, body, fault)
+
+
+def _told(incoming: Incoming, kept: Kept) -> Json:
+    if incoming.fault:
+        return _issue("error", "structure", f"{incoming.fault} (kept as message {kept.id})")
+    text = f"already kept as message {kept.id}" if kept.repeat else f"kept as message {kept.id}"
+    return _issue("information", "informational", text)
 
 
 def _machine_routes(ledger: Ledger) -> APIRouter:
@@ -98,9 +112,10 @@ async def _body(request: Request) -> bytes | None:
     return b"".join(chunks)
 
 
-def _outcome(status: int, code: str, text: str) -> Response:
-    severity = "information" if status < 300 else "error"
-    issue = {"severity": severity, "code": code, "diagnostics": text}
-    return Response(
-        to_bytes({"resourceType": "OperationOutcome", "issue": [issue]}), status_code=status, media_type=_FHIR_JSON
-    )
+def _issue(severity: str, code: str, text: str) -> Json:
+    return {"severity": severity, "code": code, "diagnostics": text}
+
+
+def _outcome(status: int, issues: list[Json]) -> Response:
+    outcome = {"resourceType": "OperationOutcome", "issue": issues}
+    return Response(to_bytes(outcome), status_code=status, media_type=_FHIR_JSON)

@@ -25,7 +25,6 @@ from fhir_coder.model import (
     Identifier,
     Json,
     Kind,
-    Name,
     Organization,
     Practitioner,
     Site,
