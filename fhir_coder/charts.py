@@ -74,6 +74,11 @@ def fold_chart(key: str, messages: Sequence[MessageFacts]) -> Chart:
     return fold.chart()
 
 
+def is_stay(chart: Chart) -> bool:
+    """Whether the visit is a hospital stay."""
+    return bool(chart.visit and chart.visit.class_code in INPATIENT_CLASSES)
+
+
 def is_open(chart: Chart) -> bool:
     """Whether the visit still goes on, so that a claim would come too early.
 
@@ -83,7 +88,7 @@ def is_open(chart: Chart) -> bool:
     visit = chart.visit
     if visit is None or visit.end or visit.status == "finished":
         return False
-    if visit.class_code in INPATIENT_CLASSES:
+    if is_stay(chart):
         return True
     return not (visit.billable or chart.charges)
 

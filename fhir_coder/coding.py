@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from fhir_coder.charts import INPATIENT_CLASSES
+from fhir_coder.charts import is_stay
 from fhir_coder.model import (
     BILLING_SYSTEMS,
     ChargeFact,
@@ -34,6 +34,7 @@ from fhir_coder.model import (
     Trace,
     VisitFact,
     When,
+    day_of,
 )
 from fhir_coder.terminology import Tables
 
@@ -107,7 +108,7 @@ class _Coder:
 
     def _position(self, code: str, fact: DiagnosisFact) -> int | None:
         # A stay names its admitting diagnosis beside the principal one, be it the same (UB-04 FL 67 and 69).
-        is_apart = fact.kind == "admitting" and self._is_inpatient()
+        is_apart = fact.kind == "admitting" and is_stay(self.chart)
         for position, known in enumerate(self.diagnoses):
             if known.code.code == code and (known.fact.kind == "admitting" or not is_apart):
                 return position
@@ -134,7 +135,7 @@ class _Coder:
             self._code_visit(self.chart.visit)
 
     def _code_charge(self, fact: ChargeFact) -> None:
-        on = _day(fact.service_date) or self.chart.service_date
+        on = day_of(fact.service_date) or self.chart.service_date
         concepts = [c for c in (fact.concept, fact.item) if c]
         choice = self._choose(_service_kind(fact.concept), fact.concept, fact.origin, on, also=concepts[1:])
         if choice is None:
@@ -165,8 +166,8 @@ class _Coder:
                 "a modifier extension that is not known changes its meaning",
             )
             return
-        on = _day(fact.performed) or self.chart.service_date
-        if self.chart.charges and not self._is_inpatient() and not _came_coded(fact.concept):
+        on = day_of(fact.performed) or self.chart.service_date
+        if self.chart.charges and not is_stay(self.chart) and not _came_coded(fact.concept):
             return  # an outpatient visit is billed by its charges
         choice = self._choose(Kind.PROCEDURE, fact.concept, fact.origin, on)
         if choice is None or choice.code is None:
@@ -182,7 +183,9 @@ class _Coder:
             )
 
     def _code_immunization(self, fact: ImmunizationFact) -> None:
-        choice = self._choose(Kind.IMMUNIZATION, fact.concept, fact.origin, _day(fact.given) or self.chart.service_date)
+        choice = self._choose(
+            Kind.IMMUNIZATION, fact.concept, fact.origin, day_of(fact.given) or self.chart.service_date
+        )
         if choice and choice.code:
             self._add_priced_line(choice, fact, fact.given, self._pointers([fact.identity]))
 
@@ -208,7 +211,7 @@ class _Coder:
         pointers: tuple[int, ...],
     ) -> None:
         assert choice.code is not None
-        unit = self._price(choice, choice.code, _day(when) or self.chart.service_date)
+        unit = self._price(choice, choice.code, day_of(when) or self.chart.service_date)
         line = CodedLine(
             choice.code,
             fact,
@@ -233,7 +236,7 @@ class _Coder:
 
     def _add_procedure(self, procedure: CodedProcedure) -> int:
         for position, known in enumerate(self.procedures):
-            if (known.code.code, _day(known.performed)) == (procedure.code.code, _day(procedure.performed)):
+            if (known.code.code, day_of(known.performed)) == (procedure.code.code, day_of(procedure.performed)):
                 team = dict.fromkeys((*known.care_team, *procedure.care_team))
                 self.procedures[position] = replace(known, care_team=tuple(team))
                 return position
@@ -284,9 +287,6 @@ class _Coder:
         coding = concept.codings[0] if concept.codings else Coding("", "")
         return Gap(self.chart.key, origin, coding.system, coding.code, reason, text)
 
-    def _is_inpatient(self) -> bool:
-        return bool(self.chart.visit and self.chart.visit.class_code in INPATIENT_CLASSES)
-
     def _pointers(self, names: Sequence[str]) -> tuple[int, ...]:
         """Positions of the named diagnoses; where none is named, all that are not admitting-only, in billing order."""
         named = dict.fromkeys(self.positions[n] for n in names if n in self.positions)
@@ -312,7 +312,7 @@ class _Coder:
     def _charge_price(self, fact: ChargeFact, choice: Choice) -> Money | None:
         """The price of the charge master's row for what was charged (FT1-7), also where FT1-25 came coded."""
         assert choice.code is not None
-        on = _day(fact.service_date) or self.chart.service_date
+        on = day_of(fact.service_date) or self.chart.service_date
         if choice.unit_price is None and fact.item and fact.item != fact.concept:
             item = self._answer(_service_kind(fact.item), fact.item, fact.origin, on)
             if isinstance(item, Choice) and item.code and item.code.code == choice.code.code:
@@ -348,7 +348,3 @@ def _coded_as_sent(kind: Kind, concept: Concept) -> list[Coding]:
 
 def _came_coded(concept: Concept) -> bool:
     return bool(_coded_as_sent(Kind.PROCEDURE, concept))
-
-
-def _day(when: When | None) -> date | None:
-    return when.day if when else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from fhir_coder.charts import INPATIENT_CLASSES
+from fhir_coder.charts import is_stay
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
-from fhir_coder.model import SYSTEM_TITLES, Coding, Severity, System, Validity, When
+from fhir_coder.model import SYSTEM_TITLES, Coding, Severity, System, Validity, day_of
 
 _BRING = {
     System.CPT: "your licensed CPT file",
@@ -45,8 +45,7 @@ def code_set_not_loaded(context: ClaimContext) -> Iterator[Hit]:
 
 def pcs_outside_stay(context: ClaimContext) -> Iterator[Hit]:
     """ICD-10-PCS on a visit that is no hospital stay (45 CFR 162.1002: PCS is for hospital inpatient procedures)."""
-    visit = context.coded.chart.visit
-    if visit and visit.class_code in INPATIENT_CLASSES:
+    if is_stay(context.coded.chart):
         return
     for index, line in enumerate(context.coded.lines):
         if line.code.system == System.ICD10PCS:
@@ -59,13 +58,9 @@ def _codes(context: ClaimContext) -> Iterator[tuple[str, Coding, date | None]]:
     for index, diagnosis in enumerate(coded.diagnoses):
         yield f"Claim.diagnosis[{index}]", diagnosis.code, on
     for index, procedure in enumerate(coded.procedures):
-        yield f"Claim.procedure[{index}]", procedure.code, _day(procedure.performed) or on
+        yield f"Claim.procedure[{index}]", procedure.code, day_of(procedure.performed) or on
     for index, line in enumerate(coded.lines):
-        yield f"Claim.item[{index}]", line.code, _day(line.service_date) or on
-
-
-def _day(when: When | None) -> date | None:
-    return when.day if when else None
+        yield f"Claim.item[{index}]", line.code, day_of(line.service_date) or on
 
 
 EDITS = (

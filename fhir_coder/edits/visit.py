@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
-from fhir_coder.charts import is_open
+from fhir_coder.charts import is_open, is_stay
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
 from fhir_coder.model import ChargeFact, Json, Severity
 
@@ -71,7 +71,7 @@ def no_diagnosis(context: ClaimContext) -> Iterator[Hit]:
         return
     if not coded.diagnoses:
         yield "Claim.diagnosis", "no diagnosis with a billing code came for this visit"
-    elif all(d.fact.kind == "admitting" for d in coded.diagnoses) and _stay(context):
+    elif all(d.fact.kind == "admitting" for d in coded.diagnoses) and is_stay(context.coded.chart):
         yield "Claim.diagnosis", "only an admitting diagnosis came: a stay needs its principal diagnosis"
 
 
@@ -158,11 +158,6 @@ def _codes(item: Json) -> str:
 
 def _is_outside(served: date, start: date | None, end: date | None) -> bool:
     return bool((start and served < start) or (end and served > end))
-
-
-def _stay(context: ClaimContext) -> bool:
-    visit = context.coded.chart.visit
-    return bool(visit and visit.class_code in ("IMP", "ACUTE", "NONAC"))
 
 
 EDITS = (

@@ -1,0 +1,51 @@
+"""The chart: everything known about one visit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from fhir_coder.model.facts import (
+    ChargeFact,
+    CoverageFact,
+    DiagnosisFact,
+    GuarantorFact,
+    ImmunizationFact,
+    PatientFact,
+    Problem,
+    ProcedureFact,
+    VisitFact,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Everything known about one visit: references filled in, repeats and removals resolved.
+
+    Diagnoses stand in billing order (principal first), coverages in order of benefits.
+    """
+
+    key: str
+    patient: PatientFact | None
+    visit: VisitFact | None
+    diagnoses: tuple[DiagnosisFact, ...]
+    procedures: tuple[ProcedureFact, ...]
+    charges: tuple[ChargeFact, ...]
+    immunizations: tuple[ImmunizationFact, ...]
+    coverages: tuple[CoverageFact, ...]
+    guarantor: GuarantorFact | None
+    cancelled: bool
+    messages: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def service_date(self) -> date | None:
+        """The day codes are judged on: discharge, else the end of the visit's last service, else the start."""
+        days = [self.visit.end.day] if self.visit and self.visit.end else []
+        if not any(days):
+            days = [c.service_date.day for c in self.charges if c.service_date]
+            days += [p.performed.day for p in self.procedures if p.performed]
+            days += [i.given.day for i in self.immunizations if i.given]
+        if not any(days) and self.visit and self.visit.start:
+            days = [self.visit.start.day]
+        return max((d for d in days if d), default=None)

@@ -1,0 +1,45 @@
+"""Statuses of messages and claims, and how much a finding weighs."""
+
+from __future__ import annotations
+
+import enum
+
+
+class MessageStatus(enum.StrEnum):
+    """What became of a message (docs/reference/statuses.md)."""
+
+    RECEIVED = "received"
+    CHARTED = "charted"
+    IGNORED = "ignored"
+    QUARANTINED = "quarantined"
+    CONFLICT = "conflict"
+
+
+class ClaimStatus(enum.StrEnum):
+    """Where a claim stands (docs/reference/statuses.md)."""
+
+    HELD = "held"
+    READY = "ready"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    QUEUED = "queued"
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    DENIED = "denied"
+    REPLACED = "replaced"
+    VOIDED = "voided"
+
+
+TAKEN_BY_PAYER = frozenset({ClaimStatus.QUEUED, ClaimStatus.COMPLETE, ClaimStatus.PARTIAL, ClaimStatus.DENIED})
+"""The payer has such a claim: a changed chart must replace it, not overwrite it."""
+
+IN_FLIGHT = frozenset({ClaimStatus.SENT, ClaimStatus.UNKNOWN})
+"""Nobody knows yet whether the payer has such a claim: a changed chart waits for the answer."""
+
+
+class Severity(enum.StrEnum):
+    """How much a finding weighs: `reject` holds the claim."""
+
+    REJECT = "reject"
+    WARN = "warn"
+    INFO = "info"
