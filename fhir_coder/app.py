@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fhir_coder import fhir, hl7v2
-from fhir_coder.convert import Conversion, Source, convert_sources
+from fhir_coder.conversion import Conversion, Source, convert_sources
 from fhir_coder.payers import ClientOptions, PayerClient
 from fhir_coder.payers.decide import RetryPolicy
 from fhir_coder.pipeline import Rulebook

@@ -82,13 +82,13 @@ def is_stay(chart: Chart) -> bool:
 def is_open(chart: Chart) -> bool:
     """Whether the visit still goes on, so that a claim would come too early.
 
-    A stay is open until its discharge. Any other visit is open until it is finished, or a charge or account message
-    says that it may be billed.
+    A stay is open until its discharge, a planned visit until it begins. Any other visit is open until it is finished,
+    or a charge or account message says that it may be billed.
     """
     visit = chart.visit
     if visit is None or visit.end or visit.status == "finished":
         return False
-    if is_stay(chart):
+    if is_stay(chart) or visit.status == "planned":
         return True
     return not (visit.billable or chart.charges)
 

@@ -116,7 +116,7 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Convert messages to coded claims: no ledger, no network. Exit status 2 where something could not be read."""
-    from fhir_coder.convert import Source
+    from fhir_coder.conversion import Source
     from fhir_coder.screens import conversion_text
 
     sources, missing = [], []
@@ -419,6 +419,21 @@ def work_list(config: Config = None, as_json: AsJson = False) -> None:
 
     columns = ["id", "kind", "chart_key", "reason", "text", "opened_at"]
     _list(lambda ledger, _status, limit: list_open(ledger, limit), columns, (config, "", 200), as_json)
+
+
+@work_cli.command("close", epilog=_examples("fhir-coder work close 3 --why 'the sender sent it again'"))
+@_explained
+def work_close(
+    item: Annotated[int, typer.Argument(help="A work item's number.")],
+    why: Annotated[str, typer.Option(help="Why it is done; kept with the event.")],
+    config: Config = None,
+) -> None:
+    """Close a work item that a person has settled outside. Gaps and findings close by themselves with their cause."""
+    from fhir_coder.worklist import close
+
+    with _stored(config) as app:
+        close(app.ledger, item, why, "command line")
+    typer.echo(f"work item {item} is closed")
 
 
 @tables_cli.command("list", epilog=_examples("fhir-coder tables list"))

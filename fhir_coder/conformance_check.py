@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhir_coder.convert import finding_to_json
+from fhir_coder.conversion import finding_to_json
 from fhir_coder.edits import rejects
 from fhir_coder.errors import UnreadableError
 from fhir_coder.intake.payloads import payloads_in, read_header

@@ -35,6 +35,8 @@ def file_claim(
         claim_id = claims.insert_claim(connection, filed, at)
     elif current.status == ClaimStatus.HELD and current.hold == "refused" and _same(current, filed):
         return "refused"  # what the payer refused is not sent again unchanged
+    elif current.status == ClaimStatus.HELD and _same(current, filed) and claims.explains_the_same(current, filed):
+        claim_id = current.id
     elif current.status == ClaimStatus.HELD:
         claims.rewrite_held(connection, current, filed, at)
         items.close_identity(connection, at, f"refusal:{current.id}", "its claim changed")
@@ -124,7 +126,9 @@ def apply_decision(
     claims.set_reference(connection, row.id, outcome.reference)
     if outcome.adjudication:
         claims.set_adjudication(connection, row.id, outcome.adjudication)
-    why = f"{outcome.kind.value}: {outcome.reason}" if outcome.reason else outcome.kind.value
+    why = (
+        outcome.kind.value if outcome.reason in ("", outcome.kind.value) else f"{outcome.kind.value}: {outcome.reason}"
+    )
     if decision.hold:
         claims.hold(connection, row, decision.hold, why, at)
     else:

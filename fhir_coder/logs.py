@@ -66,6 +66,13 @@ def error_place(error: BaseException) -> str:
     return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_name}:{trace.tb_lineno}"
 
 
+class _LineOnly(logging.Formatter):
+    """The line as rendered; a traceback, which logging adds below it, would show the exception's text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
+
+
 def configure_logs(style: str, level: str) -> None:
     """Send log lines to standard error as `console` or `json`."""
     renderer: Any = (
@@ -74,7 +81,10 @@ def configure_logs(style: str, level: str) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     # The libraries' own lines may hold URLs, bodies and values: whatever library it is, only ours are written.
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.CRITICAL, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(logging.Filter("fhir_coder"))
+    handler.setFormatter(_LineOnly())
+    logging.basicConfig(handlers=[handler], level=logging.CRITICAL, force=True)
     logging.getLogger("fhir_coder").setLevel(level.upper())
     for noisy in ("urllib3", "uvicorn", "uvicorn.access", "alembic", "watchfiles", "asyncio", "hl7apy"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

@@ -94,7 +94,7 @@ def _send_in_rounds(
         sent = [s for s in scenarios if number < len(s.files)]
         for scenario in sent:
             told[scenario.name] |= trial.send_file(scenario, scenario.files[number])
-        say(f"file {number + 1} of {len(sent)} scenarios sent")
+        say(f"sent file {number + 1} of {', '.join(s.name for s in sent)}")
         if not trial.wait_until_settled(60 + 2 * len(sent)):
             notes.append(f"not everything of file {number + 1} came to its end in time")
     return told

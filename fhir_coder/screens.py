@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
-from fhir_coder.convert import Conversion
+from fhir_coder.conversion import Conversion
 from fhir_coder.model import SYSTEM_TITLES, ClaimDraft, Gap, Json, MessageStatus, Trace
 
 
@@ -248,7 +249,11 @@ def message_text(story: Any) -> str:
 
 
 def visible(body: bytes) -> list[str]:
-    """A payload as lines, each control character shown as its Unicode picture (␍ ␊ ␋ ␜)."""
-    text = body.decode("utf-8", "backslashreplace").replace("\r\n", "\r\0").replace("\r", "␍\n").replace("\0", "␊")
-    pictures = {code: chr(0x2400 + code) for code in range(32) if code != 10}
-    return [line.translate(pictures) for line in text.splitlines()]
+    """A payload as lines, each control character shown as its Unicode picture (␍ ␊ ␋ ␜), none as itself."""
+    text = body.decode("utf-8", "backslashreplace").translate(_PICTURES)
+    lines = re.sub("␍␊|␍|␊", lambda end: f"{end[0]}\n", text).split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+_PICTURES = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡"}
+_PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}  # some terminals obey these too

@@ -20,6 +20,7 @@ from fhir_coder.intake.mllp import MllpListener
 from fhir_coder.logs import log
 from fhir_coder.model import System
 from fhir_coder.settings import FolderFeed, HttpFeed, MllpFeed, Settings
+from fhir_coder.store import claims
 from fhir_coder.store.ledger import only_writer
 from fhir_coder.web.api import create_app
 from fhir_coder.worker import Worker
@@ -89,6 +90,8 @@ class _HttpServer(uvicorn.Server):
 
 
 async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners], None]) -> None:
+    with app.ledger.writing() as connection:
+        claims.ask_for_held(connection, app.ledger.clock())
     worker = Worker(app.ledger, app.stages, app.settings.worker.threads)
     desk = IntakeDesk(app.ledger, worker.wake)
     mllp = [MllpListener(f, desk) for f in app.settings.feeds if isinstance(f, MllpFeed)]

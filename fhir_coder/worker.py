@@ -89,6 +89,9 @@ class Worker:
     def _run(self, todo: Work) -> None:
         try:
             self._stages.run(todo)
+            if todo.tries >= _TRIES_BEFORE_A_PERSON:
+                with self._ledger.writing() as connection:
+                    items.close_identity(connection, self._ledger.clock(), _failure(todo), "it went well")
         except Exception as error:
             log.error("work_failed", stage=todo.stage, error=type(error).__name__, where=error_place(error))
             self._put_off(todo, error)
@@ -106,9 +109,7 @@ class Worker:
             work.postpone(connection, todo, at + timedelta(seconds=wait))
             if todo.tries + 1 == _TRIES_BEFORE_A_PERSON:
                 text = f"{todo.stage} keeps failing: {type(error).__name__} at {error_place(error)}"
-                items.open_item(
-                    connection, at, items.Item(f"failure:{todo.stage}:{todo.key}", "failure", "work_failed", text)
-                )
+                items.open_item(connection, at, items.Item(_failure(todo), "failure", "work_failed", text))
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until no work is left at all, due or not. False where it took longer. For demos and tests."""
@@ -121,3 +122,7 @@ class Worker:
                     return True
                 self._changed.wait(0.05)
         return False
+
+
+def _failure(todo: Work) -> str:
+    return f"failure:{todo.stage}:{todo.key}"

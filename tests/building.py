@@ -224,7 +224,10 @@ def row(source: str, target: str = "", price: str = "", **changed: Any) -> Row:
 def table(kind: Kind, source_system: str, *rows: Row, id: str = "t") -> MappingTable:
     by_code: dict[str, tuple[Row, ...]] = {}
     for number, one in enumerate(rows, start=2):
-        by_code[one.source_code] = (*by_code.get(one.source_code, ()), replace(one, table=id, line=number))
+        by_code[one.source_code] = (
+            *by_code.get(one.source_code, ()),
+            replace(one, table=id, version=f"{id}@1", line=number),
+        )
     return MappingTable(Header(id, id, kind, source_system, (), "1"), f"{id}.csv", ".", f"{id}@1", by_code)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fhir_coder.app import App
 from fhir_coder.claims import to_bytes
-from fhir_coder.convert import claim_to_json, gap_to_json
+from fhir_coder.conversion import claim_to_json, gap_to_json
 from fhir_coder.model import Json
 from fhir_coder.settings import Settings
 

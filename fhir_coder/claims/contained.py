@@ -22,6 +22,7 @@ from fhir_coder.model import (
 
 _TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _RELATIONSHIP = "http://terminology.hl7.org/CodeSystem/subscriber-relationship"
+_TAXONOMY = "http://nucc.org/provider-taxonomy"
 _US_TAX_ID = "urn:oid:2.16.840.1.113883.4.4"
 
 
@@ -51,7 +52,7 @@ class Parties:
     def add_provider(self, chart: Chart, site: Site) -> Json:
         """The billing provider: the site, else the first doctor with an NPI, else the sending facility."""
         if site.name or site.npi:
-            return self.add_organization("provider", _site_organization(site))
+            return self.add_organization("provider", _site_organization(site), site.taxonomy)
         facility = chart.visit.facility if chart.visit else None
         doctors = [m.practitioner for m in _everyone(chart) if m.practitioner and m.practitioner.npi]
         if doctors:
@@ -116,12 +117,14 @@ class Parties:
         }
         return self._add(person)
 
-    def add_organization(self, local_id: str, organization: Organization) -> Json:
-        """An organization under a local id."""
+    def add_organization(self, local_id: str, organization: Organization, taxonomy: str = "") -> Json:
+        """An organization under a local id, with its NUCC provider taxonomy code where it has one."""
+        taxonomy_type = codeable(_TAXONOMY, taxonomy)
         resource = {
             "resourceType": "Organization",
             "id": local_id,
             "identifier": _identifiers(organization.identifiers),
+            "type": [taxonomy_type] if taxonomy_type else None,
             "name": organization.name,
             "address": [_address(organization.address)] if organization.address else None,
         }

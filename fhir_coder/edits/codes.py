@@ -43,6 +43,16 @@ def code_set_not_loaded(context: ClaimContext) -> Iterator[Hit]:
             yield path, f"{title} codes are not checked: no {title} code set is loaded, {advice}"
 
 
+def modifier_not_valid(context: ClaimContext) -> Iterator[Hit]:
+    """A HCPCS Level II modifier that the code set does not have, or not on this date."""
+    on = context.coded.chart.service_date
+    for index, line in enumerate(context.coded.lines):
+        day = day_of(line.service_date) or on
+        for position, modifier in enumerate(line.modifiers):
+            if day and context.code_sets.modifier_validity(modifier.code, day) is Validity.INVALID:
+                yield f"Claim.item[{index}].modifier[{position}]", f"not a HCPCS Level II modifier on {day.isoformat()}"
+
+
 def pcs_outside_stay(context: ClaimContext) -> Iterator[Hit]:
     """ICD-10-PCS on a visit that is no hospital stay (45 CFR 162.1002: PCS is for hospital inpatient procedures)."""
     if is_stay(context.coded.chart):
@@ -70,6 +80,13 @@ EDITS = (
         Severity.REJECT,
         "Choose a code that is valid on the date of service.",
         code_not_valid,
+    ),
+    Edit(
+        "modifier-not-valid",
+        "Modifier not valid on the date",
+        Severity.REJECT,
+        "Correct the modifier of the charge (FT1-26).",
+        modifier_not_valid,
     ),
     Edit(
         "pcs-outside-stay",

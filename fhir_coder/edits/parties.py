@@ -70,6 +70,17 @@ def prior_auth_list_missing(context: ClaimContext) -> Iterator[Hit]:
         yield "Claim.insurance[0].preAuthRef", f"payer '{payer.name}' has no list of codes that need authorisation"
 
 
+def prior_auth_missing(context: ClaimContext) -> Iterator[Hit]:
+    """A line's code is on the payer's list, and the coverage has no authorisation number (IN1-14)."""
+    listed = context.payer.prior_auth_codes if context.payer else None
+    coverages = context.coded.chart.coverages
+    if not listed or not coverages or coverages[0].prior_authorization:
+        return
+    for index, line in enumerate(context.coded.lines):
+        if line.code.code in listed:
+            yield f"Claim.item[{index}]", "the payer asks for prior authorisation of this code, and no number came"
+
+
 def is_npi(value: str) -> bool:
     """Whether a value is a National Provider Identifier: ten digits, the last by Luhn over 80840 and the rest."""
     if len(value) != 10 or not value.isascii() or not value.isdigit():
@@ -137,6 +148,13 @@ EDITS = (
         missing_doctor_npi,
     ),
     Edit("bad-npi", "NPI check digit wrong", Severity.REJECT, "Correct the NPI at its source.", bad_npi),
+    Edit(
+        "prior-auth-missing",
+        "No prior authorisation",
+        Severity.REJECT,
+        "Get the authorisation and have IN1-14 filled.",
+        prior_auth_missing,
+    ),
     Edit(
         "prior-auth-list-missing",
         "No prior authorisation list",

@@ -89,6 +89,8 @@ def after_poll(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
     """What follows a question for the payer's decision."""
     if outcome.adjudication and outcome.adjudication.status is not ClaimStatus.QUEUED:
         return _accepted(outcome, tries, policy)
+    if tries + 1 >= policy.max_tries:
+        return Decision(ClaimStatus.QUEUED, "no more asking: a person decides", item="delivery")
     wait = policy.poll_wait(tries, outcome.retry_after or 0.0)
     return Decision(ClaimStatus.QUEUED, "ask again", "poll", wait, again=True)
 

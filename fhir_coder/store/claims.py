@@ -62,6 +62,15 @@ def is_in_flight(row: ClaimRow) -> bool:
     return ClaimStatus(row.status) in IN_FLIGHT
 
 
+def ask_for_held(connection: Connection, at: datetime) -> int:
+    """Ask for the charts of all claims held by gaps and findings: tables or settings may have changed. Their number."""
+    held = select(claims.c.chart_key).where(claims.c.status == ClaimStatus.HELD.value, claims.c.hold == "edits")
+    keys = list(connection.execute(held.distinct()).scalars())
+    for key in keys:
+        work.ask(connection, "chart", key, at)
+    return len(keys)
+
+
 def mark_stale(connection: Connection, claim_id: str) -> None:
     """Remember that the chart changed while the claim was on its way."""
     connection.execute(update(claims).where(claims.c.id == claim_id).values(stale=True))
@@ -98,19 +107,28 @@ def rewrite_held(connection: Connection, row: ClaimRow, filed: Filed, at: dateti
         work.ask(connection, "submit", row.id, at)
 
 
-def _content(filed: Filed) -> dict[str, object]:
-    draft = filed.draft
+def explains_the_same(row: ClaimRow, filed: Filed) -> bool:
+    """Whether a claim has the same traces, findings and gaps as a draft."""
+    return bool(row.explained == _explained(filed.draft))
+
+
+def _explained(draft: ClaimDraft) -> str:
     explained = {
         "traces": [asdict(t) for t in draft.traces],
         "findings": [asdict(f) for f in draft.findings],
         "gaps": [asdict(g) for g in draft.gaps],
     }
+    return orjson.dumps(explained).decode()
+
+
+def _content(filed: Filed) -> dict[str, object]:
+    draft = filed.draft
     return {
         "identifier": draft.identifier,
         "payer": draft.payer,
         "body": filed.body,
         "content_hash": filed.content_hash,
-        "explained": orjson.dumps(explained).decode(),
+        "explained": _explained(draft),
         "total": format(draft.total.value, "f") if draft.total else "",
         "currency": draft.total.currency if draft.total else "",
         "replaces": filed.replaces,
@@ -184,15 +202,15 @@ def attempts_of(connection: Connection, claim_id: str) -> list[Any]:
 
 
 def resubmit(connection: Connection, row: ClaimRow, actor: str, at: datetime) -> str:
-    """A person sends a claim on its way again: a refused one is sent, an unknown one looked up."""
+    """A person sends a claim on its way again: a refused one is sent, an unknown one looked up, a queued one asked."""
     status = ClaimStatus(row.status)
     if status is ClaimStatus.HELD and row.hold == "refused":
         values = {"status": ClaimStatus.READY.value, "hold": "", "updated_at": at}
         connection.execute(update(claims).where(claims.c.id == row.id).values(values))
         record(connection, at, Change("claim", row.id, row.status, ClaimStatus.READY, "resubmitted", actor))
-    elif status not in (ClaimStatus.READY, *IN_FLIGHT):
+    elif status not in (ClaimStatus.READY, ClaimStatus.QUEUED, *IN_FLIGHT):
         return str(row.status)
-    work.ask(connection, "submit", row.id, at)
+    work.ask(connection, "poll" if status is ClaimStatus.QUEUED else "submit", row.id, at)
     for kind in ("refusal", "parked", "delivery"):
         items.close_identity(connection, at, f"{kind}:{row.id}", f"resubmitted by {actor}")
     return str(by_id(connection, row.id).status)

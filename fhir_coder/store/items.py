@@ -48,11 +48,13 @@ def open_item(connection: Connection, at: datetime, item: Item) -> None:
     record(connection, at, Change("work_item", item_id, "", "open", item.reason))
 
 
-def close_items(connection: Connection, at: datetime, rows: Collection[int], why: str) -> None:
+def close_items(
+    connection: Connection, at: datetime, rows: Collection[int], why: str, actor: str = "fhir-coder"
+) -> None:
     """Close work items by id."""
     for item_id in rows:
         connection.execute(update(work_items).where(work_items.c.id == item_id).values(closed_at=at))
-        record(connection, at, Change("work_item", str(item_id), "open", "closed", why))
+        record(connection, at, Change("work_item", str(item_id), "open", "closed", why, actor))
 
 
 def close_identity(connection: Connection, at: datetime, identity: str, why: str) -> None:

@@ -285,7 +285,7 @@ _TEXTS: Mapping[str, Callable[[Kind, str], str]] = {
         f"There is no {kind} table for a {_system_title(system)}: add one, or choose the code."
     ),
     "no_system": lambda kind, _: (
-        f"The sender named no code system for this {kind}: name it in the feed's rules, or choose the code."
+        f"The sender named no code system for this {kind}: have the sender name it, or choose the code."
     ),
     "no_code": lambda kind, _: f"The sender gave words without a code for this {kind}: choose the code.",
 }

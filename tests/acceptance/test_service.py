@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,10 +14,33 @@ import requests
 
 from fhir_coder.queries import claim_story, list_claims, list_messages
 from fhir_coder.scenarios import Scenario, find_scenarios
-from fhir_coder.shipped import shipped
+from fhir_coder.shipped import EXAMPLE_TABLES, shipped
 from fhir_coder.trial import HOST, Trial
 
 POISON = "Quetzalcoatlus"
+
+
+OWN_TABLE = """
+id = "ours"
+title = "Our own diagnosis codes"
+kind = "diagnosis"
+source_system = "urn:fhir-coder:local"
+target_system = "http://hl7.org/fhir/sid/icd-10-cm"
+version = "1"
+publisher = "the site"
+licence = "ours"
+valid_from = "2015-10-01"
+valid_to = ""
+source = "written by hand"
+note = ""
+"""
+
+
+def use_tables(trial: Trial, folder: Path) -> None:
+    """Give a trial another folder of site tables."""
+    text = trial.settings_file.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("dir = "))
+    trial.settings_file.write_text(text.replace(line, f'dir = "{folder}"'))
 
 
 def command(trial: Trial, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -124,6 +148,26 @@ def test_the_same_control_id_with_other_bytes_is_a_conflict_that_is_kept(
     assert sorted(m.status for m in list_messages(trial.ledger)) in (["charted", "conflict"], ["conflict", "received"])
 
 
+def test_a_row_added_to_a_table_releases_the_held_claim_at_the_next_start(
+    trial: Trial, scenarios: dict[str, Scenario], tmp_path: Path
+) -> None:
+    tables = tmp_path / "tables"
+    shutil.copytree(shipped("mappings") / EXAMPLE_TABLES, tables)
+    use_tables(trial, tables)
+    trial.start_payer()
+    trial.start_adapter()
+    trial.send(scenarios["unmapped-diagnosis"])
+    assert trial.wait_until_settled()
+    assert [c.status for c in list_claims(trial.ledger)] == ["held"]
+    trial.stop("adapter")
+    (tables / "ours.csv").write_text("source_code,target_code\nDX-UNKNOWN,R21\n")
+    (tables / "ours.toml").write_text(OWN_TABLE)
+    trial.start_adapter()
+    assert trial.wait_until_settled()
+    assert [c.status for c in list_claims(trial.ledger)] == ["complete"]
+    assert command(trial, "work", "list").stdout.strip() == "none"
+
+
 def test_a_port_in_use_is_said_and_nothing_starts(trial: Trial) -> None:
     with socket.create_server((HOST, trial.mllp_port)):
         done = command(trial, "serve")
@@ -143,9 +187,7 @@ def test_a_table_with_faults_starts_nothing_and_lists_them_all(trial: Trial, tmp
     tables = tmp_path / "tables"
     tables.mkdir()
     (tables / "bad.csv").write_text("source_code,target_code,colour\nX1,G0463,red\n")
-    text = trial.settings_file.read_text()
-    line = next(line for line in text.splitlines() if line.startswith("dir = "))
-    trial.settings_file.write_text(text.replace(line, f'dir = "{tables}"'))
+    use_tables(trial, tables)
     done = command(trial, "serve")
     assert done.returncode == 2
     assert "bad.csv" in done.stderr

@@ -11,7 +11,7 @@ import hl7
 from hl7apy.parser import parse_message
 
 from fhir_coder.app import App
-from fhir_coder.convert import Source, convert_sources
+from fhir_coder.conversion import Source, convert_sources
 from fhir_coder.errors import UnreadableError
 from fhir_coder.intake.payloads import payloads_in, read_header
 from fhir_coder.model import Message, MessageFormat

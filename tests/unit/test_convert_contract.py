@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from fhir_coder.app import App
 from fhir_coder.cli import cli
-from fhir_coder.convert import Source
+from fhir_coder.conversion import Source
 from fhir_coder.shipped import shipped
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from fhir_coder.edits import EDITS, findings_for
-from fhir_coder.model import Chart, Finding, Severity, System, When
+from fhir_coder.model import Chart, Coding, Finding, Severity, System, When
 from fhir_coder.terminology import CodeSets
 from fhir_coder.terminology.codesets import CodeList
 from tests.building import charge, coded, context, diagnosis, good_chart, procedure, stay, visit
@@ -19,6 +19,8 @@ HCPCS = CodeList(
     {"G0463": "visit", "J1885": "drug"},
     {"G0463": ((None, None),), "J1885": ((None, date(2026, 11, 2)),)},
 )
+
+MODIFIERS = CodeList("HCPCS modifiers (test)", date(2026, 1, 1), {"KX": "met"}, {"KX": ((None, None),)})
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,20 @@ def test_codes_of_a_visit_without_any_date_are_not_judged(code_sets: CodeSets) -
 
     assert not edits & {e.id for e in EDITS if e.check.__module__ == "fhir_coder.edits.codes"}
     assert "missing-service-date" in edits
+
+
+def test_a_modifier_that_hcpcs_does_not_have_is_rejected_and_one_of_cpt_is_not_judged(code_sets: CodeSets) -> None:
+    with CodeSets(HCPCS, MODIFIERS) as sets:
+        wrong = good_chart(charge(modifiers=(Coding("", "KX"), Coding("", "QQ"))))
+        right = good_chart(charge(modifiers=(Coding("", "KX"), Coding("", "25"))))
+
+        (hit,) = found("modifier-not-valid", wrong, sets)
+        assert (hit.path, hit.severity) == ("Claim.item[0].modifier[1]", Severity.REJECT)
+        assert found("modifier-not-valid", right, sets) == []
+
+
+def test_icd_10_pcs_bills_a_stay_and_warns_elsewhere(code_sets: CodeSets) -> None:
+    line = charge(coded(System.ICD10PCS, "0DTJ4ZZ"))
+
+    assert [f.path for f in found("pcs-outside-stay", good_chart(line), code_sets)] == ["Claim.item[0]"]
+    assert found("pcs-outside-stay", good_chart(stay(), line), code_sets) == []

@@ -51,6 +51,19 @@ CASES: list[tuple[str, ClaimContext, ClaimContext]] = [
         context(good_chart(visit(care_team=(member(npi=OTHER_NPI),)))),
     ),
     (
+        "prior-auth-missing",
+        context(good_chart(), payer=replace(PAYER, prior_auth_codes=frozenset({"G0463"}))),
+        context(good_chart(), payer=replace(PAYER, prior_auth_codes=frozenset({"J1885"}))),
+    ),
+    (
+        "prior-auth-missing",
+        context(good_chart(), payer=replace(PAYER, prior_auth_codes=frozenset({"G0463"}))),
+        context(
+            good_chart(coverage(prior_authorization="A-77")),
+            payer=replace(PAYER, prior_auth_codes=frozenset({"G0463"})),
+        ),
+    ),
+    (
         "prior-auth-list-missing",
         context(good_chart(), payer=replace(PAYER, prior_auth_codes=None)),
         context(good_chart(), payer=replace(PAYER, prior_auth_codes=frozenset({"J1885"}))),

@@ -133,8 +133,15 @@ def test_what_follows_a_question_for_the_decision(came: Outcome, expected: tuple
 
 def test_a_claim_the_payer_has_is_never_sent_again_because_a_question_failed() -> None:
     for kind in OutcomeKind:
-        decision = after_poll(outcome(kind), 99, POLICY)
-        assert (decision.status, decision.next_stage) == (S.QUEUED, "poll")
+        for tries in (0, 3, POLICY.max_tries, 10 * POLICY.max_tries):
+            decision = after_poll(outcome(kind), tries, POLICY)
+            assert (decision.status, decision.next_stage) in ((S.QUEUED, "poll"), (S.QUEUED, ""))
+
+
+def test_a_payer_that_never_decides_is_asked_so_often_and_then_a_person_is() -> None:
+    last, before = (after_poll(outcome(K.PENDING), POLICY.max_tries - n, POLICY) for n in (1, 2))
+    assert (before.next_stage, before.item) == ("poll", "")
+    assert (last.status, last.next_stage, last.item) == (S.QUEUED, "", "delivery")
 
 
 # --- waiting
