@@ -19,7 +19,7 @@ from fhir_coder.model import Json
 from fhir_coder.queries import ClaimStory, claim_story
 from fhir_coder.replay import collect
 from fhir_coder.scenarios import Scenario, find_scenarios, read_expected
-from fhir_coder.screens import aligned, payer_title
+from fhir_coder.screens import aligned, attempt_text, payer_title
 from fhir_coder.settings import Settings
 from fhir_coder.shipped import shipped
 from fhir_coder.store import items
@@ -196,15 +196,12 @@ def _print_retries(trial: Trial, came: dict[str, Json], console: Console) -> Non
     for story in stories:
         if any(a.outcome in ("busy", "unknown", "not-sent") for a in story.attempts):
             console.print(f"  {story.row.identifier}")
-            rows = [[str(n), a.kind, _said(a), f"then: {a.next_action}"] for n, a in enumerate(story.attempts, start=1)]
+            rows = [
+                [str(n), a.kind, attempt_text(a), f"then: {a.next_action}"]
+                for n, a in enumerate(story.attempts, start=1)
+            ]
             for line in aligned(rows, indent=4):
                 console.print(line)
-
-
-def _said(attempt: Any) -> str:
-    retry = f", Retry-After {attempt.retry_after:g}" if attempt.retry_after else ""
-    status = f"{attempt.http_status} " if attempt.http_status else ""
-    return f"{status}{attempt.outcome}{retry}: {attempt.reason}"
 
 
 def _print_open_items(trial: Trial, console: Console) -> None:

@@ -175,17 +175,22 @@ def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any]) 
     lines += _section("codes", rows)
     lines += _section(
         "gaps",
-        [[g["origin"]["path"], g["system"], g["code"], f"{g['reason']}: {g['text']}"] for g in explained_json["gaps"]],
+        [_stored_gap(g) for g in explained_json["gaps"]],
     )
     lines += _section(
         "findings",
         [[f["severity"], f["edit"], f"{f['path']}: {f['text']}", f["advice"]] for f in explained_json["findings"]],
     )
     history = [(e.at, _moved(e), e.why) for e in events]
-    history += [(a.started_at, a.kind, _attempt(a)) for a in attempts]
+    history += [(a.started_at, a.kind, f"{attempt_text(a)}; then: {a.next_action}") for a in attempts]
     lines += _section("history", [[_cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
     lines += _answer(row)
     return "\n".join(lines)
+
+
+def _stored_gap(gap: Json) -> list[str]:
+    system = SYSTEM_TITLES.get(gap["system"], gap["system"])
+    return [gap["origin"]["path"], f"{system} {gap['code']}".strip(), f"{gap['reason']}: {gap['text']}"]
 
 
 def _stored_trace(trace: Json) -> list[str]:
@@ -207,11 +212,13 @@ def _moved(event: Any) -> str:
     return f"{event.from_status} → {event.to_status}" if event.from_status else str(event.to_status)
 
 
-def _attempt(attempt: Any) -> str:
+def attempt_text(attempt: Any) -> str:
+    """What one request to a payer came to: status, outcome, Retry-After, and why."""
     if attempt.ended_at is None:
-        return "no answer written down"
-    status = f"{attempt.http_status}, " if attempt.http_status else ""
-    return f"{status}{attempt.outcome}: {attempt.reason}; next: {attempt.next_action}"
+        return "no answer was written down"
+    retry = f", Retry-After {attempt.retry_after:g}" if attempt.retry_after else ""
+    reason = f": {attempt.reason}" if attempt.reason not in ("", attempt.outcome) else ""
+    return f"{attempt.http_status or ''} {attempt.outcome}{retry}{reason}".strip()
 
 
 def _answer(row: Any) -> list[str]:

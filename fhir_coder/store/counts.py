@@ -43,7 +43,7 @@ def _summed(groups: dict[str, dict[str, int]]) -> dict[str, int]:
 
 def _open_items(connection: Connection) -> dict[str, int]:
     query = select(work_items.c.kind, func.count()).where(work_items.c.closed_at.is_(None)).group_by(work_items.c.kind)
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _iso(at: datetime | None) -> str | None:

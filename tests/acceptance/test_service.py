@@ -55,7 +55,7 @@ def test_a_payer_that_is_down_at_the_start_gets_its_claims_when_it_comes(
     trial.start_adapter()
     trial.send(scenarios["covid"])
     assert not trial.wait_until_settled(2)
-    assert [c.status for c in list_claims(trial.ledger)] == ["ready"]
+    assert {c.status for c in list_claims(trial.ledger)} <= {"ready", "sent"}
     trial.start_payer()
     assert trial.wait_until_settled()
     assert [c.status for c in list_claims(trial.ledger)] == ["complete"]
