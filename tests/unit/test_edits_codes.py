@@ -115,3 +115,9 @@ def test_icd_10_pcs_bills_a_stay_and_warns_elsewhere(code_sets: CodeSets) -> Non
 
     assert [f.path for f in found("pcs-outside-stay", good_chart(line), code_sets)] == ["Claim.item[0]"]
     assert found("pcs-outside-stay", good_chart(stay(), line), code_sets) == []
+
+
+def test_every_edit_on_codes_is_tried_here() -> None:
+    tried = {"code-not-valid", "code-not-checked", "code-set-not-loaded", "modifier-not-valid", "pcs-outside-stay"}
+
+    assert {e.id for e in EDITS if e.check.__module__ == "fhir_coder.edits.codes"} == tried

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
-from fhir_coder.claims import to_bytes
+from fhir_coder.claims import content_hash, to_bytes
 from fhir_coder.conversion import Conversion, ConvertedMessage
-from fhir_coder.model import Header, Kind, MessageFormat, MessageStatus, System
+from fhir_coder.model import (
+    Adjudication,
+    ClaimStatus,
+    Header,
+    Kind,
+    LineDecision,
+    MessageFormat,
+    MessageStatus,
+    Outcome,
+    OutcomeKind,
+    System,
+)
 from fhir_coder.pipeline import draft_claim
+from fhir_coder.queries import message_story
 from fhir_coder.screens import (
     aligned,
     claim_text,
@@ -22,8 +35,14 @@ from fhir_coder.screens import (
     stored_claim_text,
     visible,
 )
+from fhir_coder.store import Ledger, claims, messages
+from fhir_coder.store.events import events_of
+from fhir_coder.store.messages import Incoming
+from fhir_coder.store.schema import charts
 from tests.building import (
     DAY,
+    KEY,
+    NOON,
     charge,
     coded,
     coverage,
@@ -43,69 +62,6 @@ NOTHING = table(Kind.CHARGE, System.LOCAL, row("KIT"), id="charge-master")
 BOOK = rulebook(DX, NOTHING)
 GOOD = draft_claim(good_chart(diagnosis(sct("38341003")), charge(amount=money("1336.50"))), BOOK, DAY)
 AT = datetime(2026, 11, 3, 18, 0, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A row as the ledger gives it."""
-
-    identifier: str = "CLM-1"
-    revision: int = 2
-    payer: str = "lakeshore"
-    currency: str = "USD"
-    total: str = "100.00"
-    status: str = "partial"
-    replaces: str = "CLM-0"
-    chart_key: str = "CLINIC/VN/V1"
-    body: bytes = to_bytes(GOOD.claim)
-    explained: str = "{}"
-    adjudication: str = ""
-
-
-@dataclass(frozen=True)
-class Happened:
-    """An event or an attempt."""
-
-    at: datetime = AT
-    from_status: str = ""
-    to_status: str = "ready"
-    why: str = "revision 1"
-
-
-@dataclass(frozen=True)
-class Tried:
-    """An attempt."""
-
-    started_at: datetime = AT
-    ended_at: datetime | None = AT
-    kind: str = "submit"
-    outcome: str = "busy"
-    http_status: int | None = 503
-    reason: str = "the payer is not available"
-    next_action: str = "send again"
-
-
-@dataclass(frozen=True)
-class Story:
-    """A message with its story."""
-
-    row: Any
-    topics: list[str]
-    events: list[Any]
-
-
-@dataclass(frozen=True)
-class MessageRow:
-    """A message's row."""
-
-    id: str = "01M"
-    feed: str = "adt"
-    format: str = "hl7v2"
-    type: str = "ADT^A04"
-    control_id: str = "C1"
-    status: str = "quarantined"
-    reason: str = "MSH-2: no separators"
-    body: bytes = b"MSH|1\rPID|\x1b[31m\r\n"
 
 
 def test_a_claim_shows_each_code_with_the_row_that_chose_it() -> None:
@@ -162,29 +118,29 @@ def test_a_list_has_its_heads_and_times_to_the_second() -> None:
     ]
 
 
-def test_a_stored_claim_shows_its_codes_history_and_answer() -> None:
-    explained = (
-        '{"traces":[{"path":"Claim.diagnosis[0]","code":"I10","origin":{"message":"m1","path":"DG1[1]"},'
-        '"source":{"system":"http://snomed.info/sct","code":"38341003"},"table":"dx","row":2,"version":"dx@1","note":"","display":"Hypertension"}],'
-        '"gaps":[],"findings":[{"severity":"warn","edit":"e","path":"Claim","text":"t","advice":"do"}]}'
-    )
-    answer = (
-        '{"outcome":"partial","disposition":"","paid":{"value":"80.00","currency":"USD"},'
-        '"lines":[{"sequence":1,"paid":{"value":"80.00"},"denied":false,"reasons":[]},'
-        '{"sequence":2,"paid":null,"denied":true,"reasons":["45"]}]}'
-    )
-    stored = Stored(explained=explained, adjudication=answer)
-
-    text = stored_claim_text(
-        stored, [Tried(), Tried(ended_at=None, kind="look-up")], [Happened(), Happened(from_status="held")]
-    )
+def test_a_stored_claim_shows_its_codes_history_and_answer(ledger: Ledger) -> None:
+    lines = (LineDecision(1, paid=money("80.00")), LineDecision(2, denied=True, reasons=("45",)))
+    answer = Adjudication(ClaimStatus.PARTIAL, "partial", paid=money("80.00"), lines=lines)
+    busy = Outcome(OutcomeKind.BUSY, "the payer is not available", http_status=503)
+    filed = claims.Filed(GOOD, to_bytes(GOOD.claim), content_hash(GOOD.claim), "CLM-0")
+    with ledger.writing() as connection:
+        connection.execute(insert(charts).values(key=KEY, first_seen_at=NOON, cancelled=False))
+        one = claims.insert_claim(connection, filed, NOON)
+        first = claims.begin_attempt(connection, one, "submit", NOON)
+        claims.end_attempt(connection, first, busy, "send again", (NOON, NOON))
+        claims.begin_attempt(connection, one, "look-up", NOON)
+        claims.move(connection, claims.by_id(connection, one), ClaimStatus.PARTIAL, "answered", NOON)
+        claims.set_adjudication(connection, one, answer)
+        attempts, events = claims.attempts_of(connection, one), events_of(connection, "claim", one)
+        text = stored_claim_text(claims.by_id(connection, one), attempts, events)
 
     for said in (
-        "CLM-1   revision 2   Lakeshore PPO   USD 100.00   partial   replaces CLM-0",
+        f"{GOOD.identifier}   revision 1   Lakeshore PPO   USD 1336.50   partial   replaces CLM-0",
+        f"chart {KEY}",
         "dx@1  row 2",
-        "held → ready",
-        "503, busy: the payer is not available; next: send again",
-        "no answer written down",
+        "ready → partial",
+        "503 busy: the payer is not available; then: send again",
+        "no answer was written down",
         "USD 80.00",
         "denied 45",
     ):
@@ -208,13 +164,17 @@ def test_a_status_says_what_waits() -> None:
         assert said in text
 
 
-def test_a_message_is_shown_with_its_control_characters_as_pictures() -> None:
-    text = message_text(Story(MessageRow(), ["CLINIC/VN/V1"], [Happened()]))
+def test_a_message_is_shown_with_its_control_characters_as_pictures(ledger: Ledger) -> None:
+    header = Header(MessageFormat.HL7V2, "ADT^A04", "C1")
+    body = b"MSH|1\rPID|\x1b[31m\r\n"
+    with ledger.writing() as connection:
+        kept = messages.keep(connection, Incoming("adt", header, body, "MSH-2: no separators"), NOON)
+    text = message_text(message_story(ledger, kept.id))
 
     assert "\x1b" not in text
     assert "PID|␛[31m␍␊" in text
     assert "MSH-2: no separators" in text
-    assert "CLINIC/VN/V1" in text
+    assert "quarantined" in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""What every command shares: options, errors, JSON, lists."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+from fhir_coder.errors import FhirCoderError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", help="Settings; by default fhir-coder.toml of this folder, else the example site."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def examples(*commands: str) -> str:
+    """The examples at the end of a help text, each on a line of its own."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def explained(command: Callable[P, R]) -> Callable[P, R]:
+    """Errors of the program's own tree end in their text and exit code, never in a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except FhirCoderError as error:
+            typer.echo(f"fhir-coder: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+
+    return run
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; Decimals keep their digits."""
+    from fhir_coder.claims import to_bytes
+
+    sys.stdout.buffer.write(to_bytes(value, indent=True) + b"\n")
+    sys.stdout.flush()
+
+
+def open_app(config: Path | None) -> Any:
+    """An app by its settings, its log kept to warnings."""
+    from fhir_coder.app import App
+    from fhir_coder.logs import configure_logs
+
+    app = App.from_file(config)
+    configure_logs(app.settings.log.format, "warning")
+    return app
+
+
+def stored_app(config: Path | None) -> Any:
+    """An app whose ledger is there already: looking makes no empty ledger."""
+    app = open_app(config)
+    if not app.settings.store_path().is_file():
+        raise FhirCoderError(f"no ledger at {app.settings.store_path()}: fhir-coder serve makes it")
+    return app
+
+
+def print_list(
+    query: Callable[..., list[Any]], columns: list[str], asked: tuple[Path | None, str, int], as_json: bool
+) -> None:
+    """Print rows as a table or as JSON."""
+    from fhir_coder.screens import listing
+
+    config, status, limit = asked
+    with stored_app(config) as app:
+        rows = query(app.ledger, status, limit)
+    if as_json:
+        print_json([{c: plain(getattr(r, c)) for c in columns} for r in rows])
+    else:
+        typer.echo(listing(columns, [[getattr(r, c) for c in columns] for r in rows]) if rows else "none")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    return value.isoformat() if hasattr(value, "isoformat") else value

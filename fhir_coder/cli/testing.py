@@ -1,0 +1,116 @@
+"""Commands for testers: the sandbox payer, an MLLP client, replay and the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fhir_coder.cli.common import Config, examples, explained
+from fhir_coder.errors import FhirCoderError
+
+testing_cli = typer.Typer()
+
+
+@testing_cli.command(
+    epilog=examples("fhir-coder payer --port 8090 --fault 503:1:retry-after=2 --fault drop-after-read:1:on=3")
+)
+@explained
+def payer(
+    config: Config = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on, by default that of the settings' first payer on this host.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="Misbehave: NAME[:COUNT][:key=value...]; see docs/reference/sandbox-payer.md."),
+    ] = None,
+    pend_seconds: Annotated[float, typer.Option(help="Answer queued, and decide after so many seconds.")] = 0.0,
+    store: Annotated[
+        Path | None, typer.Option(help="Keep what it gets in this SQLite file; by default in memory.")
+    ] = None,
+) -> None:
+    """Run the sandbox payer: a FHIR endpoint that validates, adjudicates, remembers, and misbehaves on demand."""
+    import socket
+
+    from fhir_coder.payers import sandbox
+    from fhir_coder.settings import load_settings
+
+    port = load_settings(config).local_payer_port() if port is None else port
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise FhirCoderError(f"{host}:{port} cannot be had: {error.strerror or error}") from None
+    rules = sandbox.Rules(pend_seconds=pend_seconds)
+    typer.echo(f"sandbox payer: http://{host}:{port}/fhir   what it holds: http://{host}:{port}/_sandbox/claims")
+    sandbox.serve(host, port, faults=tuple(fault or ()), rules=rules, store_path=store)
+
+
+@testing_cli.command(epilog=examples("fhir-coder send fixtures/covid/*.hl7 --to mllp://127.0.0.1:2575"))
+@explained
+def send(
+    files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, of one or many messages.", exists=True)],
+    config: Config = None,
+    to: Annotated[str, typer.Option(help="mllp://HOST:PORT, by default the first MLLP feed of the settings.")] = "",
+) -> None:
+    """Send HL7 v2 messages over MLLP and print each acknowledgment. Exit status 1 where one was not accepted."""
+    from fhir_coder.client import MllpClient, mllp_address
+    from fhir_coder.intake.payloads import payloads_in
+    from fhir_coder.settings import load_settings
+
+    is_good = True
+    with MllpClient(*mllp_address(to or load_settings(config).mllp_url())) as client:
+        for path in files:
+            for number, body in enumerate(payloads_in(path.read_bytes()), start=1):
+                answer = client.send(body)
+                is_good = is_good and answer.is_accepted
+                said = "   ".join([f"{path}:{number}", answer.code, answer.control_id, *answer.errors])
+                typer.echo(said)
+    if not is_good:
+        raise typer.Exit(1)
+
+
+@testing_cli.command(
+    epilog=examples("fhir-coder replay fixtures", "fhir-coder replay fixtures/covid --junit replay.xml")
+)
+@explained
+def replay(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Scenario folders, or folders of them; by default the shipped ones.")
+    ] = None,
+    config: Config = None,
+    expect: Annotated[
+        Path | None, typer.Option(help="Folder of expected results, by default beside the messages.")
+    ] = None,
+    update: Annotated[bool, typer.Option(help="Write what came as what is expected.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
+) -> None:
+    """Send fixture scenarios through the real intake and compare claims and answers with what is expected."""
+    from fhir_coder.replay import replay_all
+    from fhir_coder.settings import load_settings
+    from fhir_coder.shipped import shipped
+
+    results = replay_all(
+        paths or [shipped("fixtures")], load_settings(config), expect=expect, update=update, say=typer.echo
+    )
+    if junit:
+        junit.write_text(results.junit(), encoding="utf-8")
+    typer.echo(results.summary())
+    if not results.is_good:
+        raise typer.Exit(1)
+
+
+@testing_cli.command(epilog=examples("fhir-coder demo", "fhir-coder demo --kill --keep trial"))
+@explained
+def demo(
+    config: Config = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep settings, ledger and logs in this folder.")] = None,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill the adapter in the middle and start it again.")] = False,
+) -> None:
+    """Run the main job on the shipped scenarios: sandbox payer and adapter as processes, messages in, answers out."""
+    from fhir_coder.demo import run_demo
+    from fhir_coder.settings import example_settings, load_settings
+
+    raise typer.Exit(run_demo(load_settings(config) if config else example_settings(), keep, kill))

@@ -1,0 +1,32 @@
+"""Settings: what a site writes in `fhir-coder.toml`, one module a kind of section."""
+
+from __future__ import annotations
+
+from fhir_coder.settings.feeds import Feed, FolderFeed, HttpFeed, MllpFeed
+from fhir_coder.settings.load import DEFAULT_FILE, example_settings, load_settings, read_settings
+from fhir_coder.settings.payers import PayerSettings
+from fhir_coder.settings.root import Settings
+from fhir_coder.settings.service import HttpSettings, LogSettings, StoreSettings, TableSettings, WorkerSettings
+from fhir_coder.settings.site import AddressSettings, SiteSettings
+from fhir_coder.settings.toml import to_toml
+
+__all__ = [
+    "DEFAULT_FILE",
+    "AddressSettings",
+    "Feed",
+    "FolderFeed",
+    "HttpFeed",
+    "HttpSettings",
+    "LogSettings",
+    "MllpFeed",
+    "PayerSettings",
+    "Settings",
+    "SiteSettings",
+    "StoreSettings",
+    "TableSettings",
+    "WorkerSettings",
+    "example_settings",
+    "load_settings",
+    "read_settings",
+    "to_toml",
+]
