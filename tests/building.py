@@ -51,7 +51,7 @@ from fhir_coder.terminology.table import Header, MappingTable, Row
 KEY = "CLINIC/VN/V1"
 DAY = date(2026, 11, 3)
 NOON = datetime(2026, 11, 3, 18, 0, tzinfo=UTC)
-GOOD_NPI, OTHER_NPI = "1234567893", "1245319599"
+GOOD_NPI, OTHER_NPI = "1234567893", "2000000002"
 
 
 def origin(path: str = "X[1]", message: str = "m1") -> Origin:

@@ -286,16 +286,16 @@ def test_a_line_points_to_its_diagnoses_and_procedures_by_sequence() -> None:
 
 
 def test_a_modifier_that_names_no_system_is_cpts_where_a_digit_leads_it() -> None:
-    sent = (Coding("", "25"), Coding("", "1P"), Coding("", "RT"), Coding("", "E1"), Coding("urn:other", "99"))
+    sent = (Coding("", "00"), Coding("", "0Z"), Coding("", "RT"), Coding("", "E1"), Coding("urn:other", "Q1"))
 
     (item,) = claim_of(good_chart(charge(modifiers=sent)))["item"]
 
     assert [(m["coding"][0]["system"], m["coding"][0]["code"]) for m in item["modifier"]] == [
-        (System.CPT, "25"),
-        (System.CPT, "1P"),
+        (System.CPT, "00"),
+        (System.CPT, "0Z"),
         (System.HCPCS, "RT"),
         (System.HCPCS, "E1"),
-        ("urn:other", "99"),
+        ("urn:other", "Q1"),
     ]
 
 

@@ -103,7 +103,7 @@ def test_codes_of_a_visit_without_any_date_are_not_judged(code_sets: CodeSets) -
 def test_a_modifier_that_hcpcs_does_not_have_is_rejected_and_one_of_cpt_is_not_judged(code_sets: CodeSets) -> None:
     with CodeSets(HCPCS, MODIFIERS) as sets:
         wrong = good_chart(charge(modifiers=(Coding("", "KX"), Coding("", "QQ"))))
-        right = good_chart(charge(modifiers=(Coding("", "KX"), Coding("", "25"))))
+        right = good_chart(charge(modifiers=(Coding("", "KX"), Coding("", "00"))))
 
         (hit,) = found("modifier-not-valid", wrong, sets)
         assert (hit.path, hit.severity) == ("Claim.item[0].modifier[1]", Severity.REJECT)

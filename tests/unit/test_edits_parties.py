@@ -114,7 +114,7 @@ def test_a_doctors_other_number_is_not_taken_for_an_npi() -> None:
     ("value", "expected"),
     [
         ("1234567893", True),  # the example of the NPI standard (CMS, check digit)
-        ("1245319599", True),
+        ("2000000002", True),
         ("1234567890", False),
         ("1234567894", False),
         ("1234567983", False),
@@ -134,7 +134,7 @@ def test_an_npi_is_ten_digits_with_a_luhn_check_digit_over_80840(value: str, exp
 
 
 def test_every_number_has_exactly_one_right_check_digit() -> None:
-    for stem in ("123456789", "124531959", "999999999", "100000000"):
+    for stem in ("123456789", "200000000", "999999999", "100000000"):
         assert sum(is_npi(f"{stem}{digit}") for digit in range(10)) == 1
 
 

@@ -109,7 +109,7 @@ CASES: list[tuple[str, Chart, Chart]] = [
     (
         "duplicate-line",
         good_chart(charge(identity="A"), charge(identity="B")),
-        good_chart(charge(identity="A"), charge(identity="B", modifiers=(Coding("", "76"),))),
+        good_chart(charge(identity="A"), charge(identity="B", modifiers=(Coding("", "XE"),))),
     ),
     (
         "duplicate-line",
@@ -126,8 +126,8 @@ CASES: list[tuple[str, Chart, Chart]] = [
     ("too-many", good_chart(*lines(51)), good_chart(*lines(50))),
     (
         "too-many",
-        good_chart(charge(modifiers=tuple(Coding("", m) for m in ("25", "59", "RT", "GY", "KX")))),
-        good_chart(charge(modifiers=tuple(Coding("", m) for m in ("25", "59", "RT", "GY")))),
+        good_chart(charge(modifiers=tuple(Coding("", m) for m in ("LT", "XU", "RT", "GY", "KX")))),
+        good_chart(charge(modifiers=tuple(Coding("", m) for m in ("LT", "XU", "RT", "GY")))),
     ),
 ]
 
