@@ -69,7 +69,7 @@ def fold_chart(key: str, messages: Sequence[MessageFacts]) -> Chart:
         problems = [p for p in message.problems if p.topic == key]
         if facts or problems:
             fold.messages.append(message.message)
-            fold.problems.extend(problems)
+            fold.settle(facts, problems)
             fold.take(facts)
     return fold.chart()
 
@@ -123,6 +123,14 @@ class _Fold:
     cancelled: bool = False
     messages: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    def settle(self, facts: Iterable[FiledFact], problems: Sequence[Problem]) -> None:
+        """Keep a message's problems; those of earlier messages go where this one says the same thing anew."""
+        said = {p.identity for p in problems}
+        if self.problems:
+            for filed in facts:
+                said |= {filed.topic, str(getattr(filed.fact, "identity", ""))}
+        self.problems = [p for p in self.problems if not (p.identity and _is_said(p, said))] + list(problems)
 
     def take(self, facts: Iterable[FiledFact]) -> None:
         for filed in facts:
@@ -260,15 +268,21 @@ class _Fold:
 def billing_order(facts: Iterable[DiagnosisFact]) -> tuple[DiagnosisFact, ...]:
     """Diagnoses in the order a claim lists them: the principal first, admitting ones last.
 
-    A working diagnosis counts only while there is no final one (ICD-10-CM Official Guidelines, section IV.H: suspected
-    conditions are not coded); the reason for the visit only where nothing else is recorded.
+    A working diagnosis counts only while there is no other but the admitting one (ICD-10-CM Official Guidelines,
+    section IV.H: suspected conditions are not coded); the reason for the visit only where nothing else is recorded.
     """
     listed = list(facts)
-    if any(f.kind == "final" for f in listed):
+    if any(f.kind in ("final", "") for f in listed):
         listed = [f for f in listed if f.kind != "working"]
     if any(f.kind != "reason" for f in listed):
         listed = [f for f in listed if f.kind != "reason"]
     return tuple(sorted(listed, key=lambda f: (f.kind == "admitting", f.rank or 99)))
+
+
+def _is_said(problem: Problem, said: set[str]) -> bool:
+    # A visit's topic is its patient's reference and its own; a problem of the visit knows only its own.
+    of_visit = problem.topic in said and problem.topic.endswith(f"/{problem.identity}")
+    return of_visit or problem.identity in said
 
 
 def _keep(facts: dict[str, _Listed], fact: _Listed) -> None:

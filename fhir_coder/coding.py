@@ -187,7 +187,8 @@ class _Coder:
             Kind.IMMUNIZATION, fact.concept, fact.origin, day_of(fact.given) or self.chart.service_date
         )
         if choice and choice.code:
-            self._add_priced_line(choice, fact, fact.given, self._pointers([fact.identity]))
+            own = [i for i in (fact.identity,) if i in self.positions]
+            self._add_priced_line(choice, fact, fact.given, self._pointers(own))
 
     def _code_visit(self, visit: VisitFact) -> None:
         """What the visit itself is billed with: a row for its type, else for its class where nothing else is billed."""
@@ -290,6 +291,8 @@ class _Coder:
     def _pointers(self, names: Sequence[str]) -> tuple[int, ...]:
         """Positions of the named diagnoses; where none is named, all that are not admitting-only, in billing order."""
         named = dict.fromkeys(self.positions[n] for n in names if n in self.positions)
+        if names and not named and not self.gaps:
+            self.notes.append("pointer_lost")
         everything = [i for i, d in enumerate(self.diagnoses) if d.fact.kind != "admitting"] or range(
             len(self.diagnoses)
         )

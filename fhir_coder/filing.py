@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from fhir_coder.edits import RESOLVES_ITSELF
+from fhir_coder.edits.visit import UNUSABLE_PART, problem_path
 from fhir_coder.model import IN_FLIGHT, SYSTEM_TITLES, Chart, ClaimDraft, ClaimStatus, Gap, Outcome, Severity
 from fhir_coder.payers.decide import Decision
 from fhir_coder.store import claims, items, work
 from fhir_coder.store.work import Work
 
+_REPLACES = frozenset({ClaimStatus.QUEUED, ClaimStatus.COMPLETE, ClaimStatus.PARTIAL})
+"""Statuses of a replacement with which its prior claim stands no longer. A denied one leaves it as it was."""
 _CODE = re.compile(r"(?=.*\d)[A-Za-z0-9.-]{1,18}")
 
 
@@ -105,10 +109,24 @@ def _items_of(draft: ClaimDraft, claim_id: str) -> list[items.Item]:
     if draft.gaps:
         return found  # a claim without lines or diagnoses because of its gaps asks no second question
     for finding in rejecting:
-        identity = f"finding:{draft.chart_key}:{finding.edit}:{finding.path}"
+        identity = finding_identity(draft.chart_key, finding.edit, finding.path)
         text = f"{finding.path}: {finding.text}. {finding.advice}".strip()
         found.append(items.Item(identity, "finding", finding.edit, text, draft.chart_key, claim_id))
     return found
+
+
+def finding_identity(chart_key: str, edit: str, path: str) -> str:
+    """What makes a finding's work item the same one: chart, edit and place."""
+    return f"finding:{chart_key}:{edit}:{path}"
+
+
+def without_set_aside(connection: Connection, chart: Chart) -> Chart:
+    """The chart without the problems that a person has settled by closing their work items."""
+    if not chart.problems:
+        return chart
+    aside = items.set_aside(connection, chart.key, UNUSABLE_PART)
+    kept = tuple(p for p in chart.problems if finding_identity(chart.key, UNUSABLE_PART, problem_path(p)) not in aside)
+    return replace(chart, problems=kept)
 
 
 def _gap_text(gap: Gap) -> str:
@@ -133,6 +151,10 @@ def apply_decision(
         claims.hold(connection, row, decision.hold, why, at)
     else:
         claims.move(connection, row, decision.status, why, at)
+    if row.replaces and decision.status in _REPLACES:
+        prior = claims.by_identifier(connection, row.replaces)
+        if prior is not None:
+            claims.move(connection, prior, ClaimStatus.REPLACED, f"the payer took {row.identifier}", at)
     if decision.item:
         item = items.Item(f"{decision.item}:{row.id}", decision.item, outcome.kind.value, why, row.chart_key, row.id)
         items.open_item(connection, at, item)

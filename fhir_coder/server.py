@@ -40,7 +40,7 @@ class Listeners:
 
 
 def bind_all(settings: Settings) -> Listeners:
-    """Bind every port of the settings. Raises SettingsError listing all that cannot be had."""
+    """Bind every port of the settings. Raises SettingsError listing all that cannot be had, tokens among them."""
     listeners, faults = Listeners(), []
     for index, feed in enumerate(settings.feeds):
         if isinstance(feed, MllpFeed):
@@ -52,6 +52,10 @@ def bind_all(settings: Settings) -> Listeners:
         listeners.http = socket.create_server((settings.http.host, settings.http.port))
     except OSError as error:
         faults.append(Fault("settings", 0, "http.port", _port_fault(settings.http.port, error)))
+    for index, payer in enumerate(settings.payers):
+        if payer.is_token_missing():
+            text = f"the environment variable {payer.token_env} is not set"
+            faults.append(Fault("settings", 0, f"payers[{index}].token_env", text))
     if faults:
         listeners.close()
         raise SettingsError("nothing was started: the settings", faults)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from fhir_coder.charts import topics_reached
 from fhir_coder.claims import content_hash, to_bytes
 from fhir_coder.errors import UnreadableError
-from fhir_coder.filing import apply_decision, file_claim
+from fhir_coder.filing import apply_decision, file_claim, without_set_aside
 from fhir_coder.logs import log
 from fhir_coder.model import IN_FLIGHT, Chart, ClaimStatus, MessageFacts, MessageStatus, Outcome
 from fhir_coder.payers import PayerClient, Try
@@ -86,29 +86,28 @@ class Stages:
 
     def read(self, todo: Work) -> None:
         """Read a message, file it under its topics, and ask for its charts."""
-        status, why, facts = MessageStatus.CHARTED, "", None
-        try:
-            facts = self._facts(todo.key)
-        except UnreadableError as error:
-            status, why = MessageStatus.QUARANTINED, str(error)
-        if facts is None and status is not MessageStatus.QUARANTINED:
-            status, why = MessageStatus.IGNORED, "a type that bills nothing"
-        if facts is not None and not facts.facts:
-            status, why = (
-                MessageStatus.QUARANTINED,
-                "; ".join(f"{p.origin.path}: {p.text}" for p in facts.problems) or "it says nothing that can be used",
-            )
+        found = judge(lambda: self._facts(todo.key))
+        filed = found.facts or MessageFacts(todo.key, None, (), ())
+        named = {people.digest(self._ledger.patient_key, identifier) for identifier in people.identifiers_in(filed)}
         at = self._ledger.clock()
         with self._ledger.writing() as connection:
-            messages.set_status(connection, todo.key, status, why, at)
-            if status is MessageStatus.QUARANTINED:
-                item = items.Item(f"quarantine:{todo.key}", "quarantine", "unreadable", why, message_id=todo.key)
-                items.open_item(connection, at, item)
-            elif facts is not None:
-                for key in messages.file_facts(connection, facts, at):
-                    work.ask_when_quiet(connection, "chart", key, at, self._quiet)
+            if messages.status_of(connection, todo.key) is not MessageStatus.SUPERSEDED:
+                people.file_people(connection, todo.key, named)
+                self._file_reading(connection, filed, found, at)
             work.finish(connection, todo)
-        log.info("message_read", message_id=todo.key, status=status.value)
+        log.info("message_read", message_id=todo.key, status=found.status.value)
+
+    def _file_reading(self, connection: Connection, filed: MessageFacts, found: Verdict, at: datetime) -> None:
+        message_id = filed.message
+        messages.set_status(connection, message_id, found.status, found.why, at)
+        touched = messages.file_facts(connection, filed, at)
+        if found.status is MessageStatus.QUARANTINED:
+            item = items.Item(f"quarantine:{message_id}", "quarantine", "unreadable", found.why, message_id=message_id)
+            items.open_item(connection, at, item)
+        else:
+            touched |= corrections.settle(connection, message_id, at)
+        for key in touched:
+            work.ask_when_quiet(connection, "chart", key, at, self._quiet)
 
     def _read_facts(self, message_id: str) -> MessageFacts | None:
         with self._ledger.reading() as connection:
@@ -127,6 +126,7 @@ class Stages:
             return
         chart = self.folded(todo.key)
         with self._ledger.reading() as connection:
+            chart = without_set_aside(connection, chart)
             current = claims.latest_of_chart(connection, todo.key)
         filed = self._filed(chart, current)
         at = self._ledger.clock()
@@ -204,10 +204,11 @@ class Stages:
         with self._ledger.writing() as connection:
             if row.status == ClaimStatus.SENT:  # the process died between sending and writing down the answer
                 claims.move(connection, row, ClaimStatus.UNKNOWN, "no answer was written down", at)
+            rounds = claims.times_not_found(connection, row.id)
             attempt = claims.begin_attempt(connection, row.id, "look-up", at)
         line = self._payers[row.payer]
         outcome = line.client.find(self._rulebook.site.claim_identifier_system, row.identifier)
-        self._settle(todo, attempt, outcome, after_look_up(outcome, todo.tries, line.policy))
+        self._settle(todo, attempt, outcome, after_look_up(outcome, todo.tries, line.policy, rounds))
 
     def poll(self, todo: Work) -> None:
         """Ask the payer for its decision on a claim it has."""

@@ -15,6 +15,7 @@ from fhir_coder.claims.contained import Parties
 from fhir_coder.claims.elements import codeable, without_empty
 from fhir_coder.model import (
     CareTeamMember,
+    ChargeFact,
     CodedChart,
     CodedDiagnosis,
     CodedLine,
@@ -39,6 +40,9 @@ _TAXONOMY = "http://nucc.org/provider-taxonomy"
 _POS = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
 _INFO = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBSupportingInfoType"
 _NUBC = "https://www.nubc.org/CodeSystem/"
+
+REPLACEMENT_FREQUENCY = "7"
+"""The last character of a type of bill that replaces a prior claim (837 CLM05-3)."""
 
 _CLAIM_TYPE_OF_CLASS: Mapping[str, str] = {
     "IMP": "institutional",
@@ -167,6 +171,8 @@ class _Builder:
         if visit is None or self.kind != "institutional":
             return []
         bill = self.site.type_of_bill.get(self.visit_class, "")
+        if bill and self.number.replaces:
+            bill = bill[:-1] + REPLACEMENT_FREQUENCY
         entries: list[Json] = []
         if self.visit_class in INPATIENT_CLASSES and visit.start:
             period = {k: w.text for k, w in (("start", visit.start), ("end", visit.end)) if w}
@@ -242,6 +248,7 @@ class _Builder:
                 "quantity": {"value": line.quantity},
                 "unitPrice": _money(line.unit_price),
                 "net": _money(line.net),
+                "detail": _drug(line),
             }
         )
 
@@ -260,6 +267,12 @@ def _team_entry(member: CareTeamMember, provider: Json, person: Practitioner) ->
         "qualification": codeable(_TAXONOMY, person.taxonomy),
     }
     return without_empty(entry)
+
+
+def _drug(line: CodedLine) -> list[Json]:
+    """The National Drug Code of a line's drug (FT1-29), as its detail."""
+    code = line.fact.ndc if isinstance(line.fact, ChargeFact) else ""
+    return [{"sequence": 1, "productOrService": codeable(System.NDC, code)}] if code else []
 
 
 def _modifier_system(modifier: Coding) -> str:

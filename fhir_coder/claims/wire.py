@@ -23,9 +23,18 @@ def _decimal(value: object) -> orjson.Fragment:
 
 
 def content_hash(claim: Json) -> str:
-    """A digest of what the claim bills, blind to its identifier, its making date and the claim it replaces.
+    """A digest of what the claim bills, blind to its identifier, its making date and what it replaces.
 
     Two claims of one digest bill the same: the second is not sent.
     """
     billed = {k: v for k, v in claim.items() if k not in ("identifier", "created", "related")}
+    billed["supportingInfo"] = [_without_frequency(entry) for entry in claim.get("supportingInfo", ())]
     return hashlib.sha256(orjson.dumps(billed, default=_decimal, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _without_frequency(entry: Json) -> Json:
+    """A type of bill without its last character, which says whether the claim replaces another."""
+    codings = entry.get("code", {}).get("coding", [])
+    if not any(c["system"].endswith("/TypeOfBill") for c in codings):
+        return entry
+    return entry | {"code": [c["code"][:-1] for c in codings]}

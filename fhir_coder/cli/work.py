@@ -28,7 +28,11 @@ def work_close(
     why: Annotated[str, typer.Option(help="Why it is done; kept with the event.")],
     config: Config = None,
 ) -> None:
-    """Close a work item that a person has settled outside. Gaps and findings close by themselves with their cause."""
+    """Close a work item that a person has settled.
+
+    A part of a message that could not be used (finding unusable-part) is then left out, and the claim goes on without
+    it. Gaps and other findings close by themselves with their cause, and come back while it stands.
+    """
     from fhir_coder.worklist import close
 
     with stored_app(config) as app:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from fhir_coder.charts import is_open, is_stay
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
-from fhir_coder.model import ChargeFact, Json, Severity
+from fhir_coder.model import ChargeFact, Json, Problem, Severity
 
 _HALF_A_CENT = Decimal("0.005")
 _MAX_MODIFIERS = 4  # 837P SV101, 837I SV202
@@ -46,7 +46,15 @@ def before_icd10(context: ClaimContext) -> Iterator[Hit]:
 def unusable_part(context: ClaimContext) -> Iterator[Hit]:
     """A part of a message could not be used."""
     for problem in context.coded.chart.problems:
-        yield f"{problem.origin.message} {problem.origin.path}", problem.text
+        yield problem_path(problem), problem.text
+
+
+UNUSABLE_PART = "unusable-part"
+
+
+def problem_path(problem: Problem) -> str:
+    """Where a problem is: the message and the path in it."""
+    return f"{problem.origin.message} {problem.origin.path}"
 
 
 def no_billable_line(context: ClaimContext) -> Iterator[Hit]:
@@ -140,6 +148,12 @@ def procedure_without_charge(context: ClaimContext) -> Iterator[Hit]:
         yield "Claim.item", "a procedure came with a billing code but without a charge: no line was made of it"
 
 
+def pointer_lost(context: ClaimContext) -> Iterator[Hit]:
+    """A line names a diagnosis that is not on the claim, and points to the visit's diagnoses instead."""
+    if "pointer_lost" in context.coded.notes:
+        yield "Claim.item", "a line names only diagnoses that are not on the claim: it points to the visit's instead"
+
+
 def too_many(context: ClaimContext) -> Iterator[Hit]:
     """More diagnoses, lines or modifiers than a claim carries (837P: 12 and 50; 837I: 25 and 999; 4 modifiers)."""
     professional = context.claim["type"]["coding"][0]["code"] == "professional"
@@ -194,7 +208,7 @@ EDITS = (
         resolves_itself=True,
     ),
     Edit(
-        "unusable-part",
+        UNUSABLE_PART,
         "Part of a message not usable",
         Severity.REJECT,
         "Look at the message and have the sender correct it.",
@@ -258,6 +272,7 @@ EDITS = (
         "Check whether a charge is missing.",
         procedure_without_charge,
     ),
+    Edit("pointer-lost", "Diagnosis of a line not on the claim", Severity.WARN, "Check FT1-19.", pointer_lost),
     Edit("too-many", "More than a claim carries", Severity.REJECT, "Split the claim.", too_many),
 )
 """In the order shown to the coder."""

@@ -88,7 +88,7 @@ class Reading:
     def problems(self) -> Iterator[Problem]:
         """What could not be used of this resource."""
         for path, rule, text in dict.fromkeys(self.element.flaws):
-            yield Problem(Origin(self.message, path), rule, text, self.topic)
+            yield Problem(Origin(self.message, path), rule, text, self.topic, self.own_topic)
 
 
 def visit_ref(subject: str, encounter: str) -> str:

@@ -257,9 +257,13 @@ class MessageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of a message that could not be used: where and which rule, never the value. `topic` is the chart key."""
+    """A part of a message that could not be used: where and which rule, never the value. `topic` is the chart key.
+
+    `identity` is that of the fact it is about, where known: a later message that says the fact anew settles it.
+    """
 
     origin: Origin
     rule: str
     text: str
     topic: str = ""
+    identity: str = ""

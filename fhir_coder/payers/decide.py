@@ -72,10 +72,10 @@ def after_submit(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
     return _accepted(outcome, 0, policy)
 
 
-def after_look_up(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
-    """What follows a look-up of a claim whose outcome is unknown."""
+def after_look_up(outcome: Outcome, tries: int, policy: RetryPolicy, rounds: int = 0) -> Decision:
+    """What follows a look-up of a claim whose outcome is unknown. `rounds` is how often it was not found before."""
     if outcome.kind is OutcomeKind.NOT_FOUND:
-        if tries >= 2 * MAX_LOOK_UP_ROUNDS:
+        if rounds + 1 >= MAX_LOOK_UP_ROUNDS:
             return Decision(ClaimStatus.UNKNOWN, "parked: the payer neither takes nor knows it", item="parked")
         return Decision(ClaimStatus.READY, "not there: send it", "submit", 0.0, again=True)
     if outcome.kind in _REFUSED:

@@ -35,6 +35,10 @@ class PayerSettings(Section):
         listed = frozenset(self.prior_auth_codes) if self.prior_auth_codes is not None else None
         return model.Payer(self.name, self.title, self.url, self.plans, self.profile, self.identifier, listed)
 
+    def is_token_missing(self) -> bool:
+        """Whether `token_env` names an environment variable that is not set."""
+        return bool(self.token_env) and not os.environ.get(self.token_env)
+
     def token(self) -> str | None:
         """The bearer token from the environment variable `token_env`, None where none is configured."""
         return os.environ.get(self.token_env) if self.token_env else None

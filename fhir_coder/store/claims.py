@@ -187,6 +187,12 @@ def end_attempt(
     connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values))
 
 
+def times_not_found(connection: Connection, claim_id: str) -> int:
+    """How often the payer was asked for a claim and did not have it."""
+    query = select(attempts.c.id).where(attempts.c.claim_id == claim_id, attempts.c.outcome == "not-found")
+    return len(connection.execute(query).all())
+
+
 def insert_try(connection: Connection, claim_id: str, kind: str, values: Mapping[str, Any]) -> None:
     """Write down a request within an attempt that was repeated at once because the payer surely had not taken it."""
     connection.execute(insert(attempts).values(claim_id=claim_id, kind=kind, **values))

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, String, cast, insert, select, update
 
 from fhir_coder.store.events import Change, record
-from fhir_coder.store.schema import work_items
+from fhir_coder.store.schema import events, work_items
+
+OWN_ACTOR = "fhir-coder"
+"""Who closes an item when its cause is gone; any other actor is a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,7 @@ def open_item(connection: Connection, at: datetime, item: Item) -> None:
     record(connection, at, Change("work_item", item_id, "", "open", item.reason))
 
 
-def close_items(
-    connection: Connection, at: datetime, rows: Collection[int], why: str, actor: str = "fhir-coder"
-) -> None:
+def close_items(connection: Connection, at: datetime, rows: Collection[int], why: str, actor: str = OWN_ACTOR) -> None:
     """Close work items by id."""
     for item_id in rows:
         connection.execute(update(work_items).where(work_items.c.id == item_id).values(closed_at=at))
@@ -75,6 +76,24 @@ def sync_items(connection: Connection, at: datetime, chart_key: str, wanted: Col
     close_items(connection, at, gone, "its cause is gone")
     for item in wanted:
         open_item(connection, at, item)
+
+
+def set_aside(connection: Connection, chart_key: str, reason: str) -> set[str]:
+    """The identities of a chart's items of one reason that a person closed: decided, not to be asked again."""
+    closed = (events.c.subject == "work_item") & (events.c.subject_id == cast(work_items.c.id, String))
+    by_a_person = (events.c.to_status == "closed") & (events.c.actor != OWN_ACTOR)
+    query = (
+        select(work_items.c.identity)
+        .join(events, closed & by_a_person)
+        .where(work_items.c.chart_key == chart_key, work_items.c.reason == reason)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def open_item_of_id(connection: Connection, item_id: int) -> Any:
+    """An open work item by its number, None where there is none."""
+    query = select(work_items).where(work_items.c.id == item_id, work_items.c.closed_at.is_(None))
+    return connection.execute(query).first()
 
 
 def open_items(connection: Connection, limit: int = 100) -> list[Any]:

@@ -168,6 +168,36 @@ def test_a_row_added_to_a_table_releases_the_held_claim_at_the_next_start(
     assert command(trial, "work", "list").stdout.strip() == "none"
 
 
+def test_a_part_that_cannot_be_used_holds_the_claim_until_a_person_closes_its_item(
+    trial: Trial, scenarios: dict[str, Scenario]
+) -> None:
+    trial.start_payer()
+    trial.start_adapter()
+    body = scenarios["covid"].files[0].read_bytes()
+    spoiled = body.replace(b"|24.00&USD|", b"|24.0O&USD|")
+    assert spoiled != body
+    with trial.mllp() as client:
+        assert client.send(spoiled).code == "AA"
+    assert trial.wait_until_settled()
+    assert [c.status for c in list_claims(trial.ledger)] == ["held"]
+    listed = json.loads(command(trial, "work", "list", "--json").stdout)
+    assert [i["reason"] for i in listed] == ["unusable-part"]
+    done = command(trial, "work", "close", str(listed[0]["id"]), "--why", "the charge was made in error")
+    assert done.returncode == 0, done.stderr
+    assert trial.wait_until_settled()
+    assert [c.status for c in list_claims(trial.ledger)] == ["complete"]
+    assert command(trial, "work", "list").stdout.strip() == "none"
+
+
+def test_a_token_that_is_not_in_the_environment_is_said_and_nothing_starts(trial: Trial) -> None:
+    before, payers = trial.settings_file.read_text().split("[[payers]]", 1)
+    payers = payers.replace('token_env = ""', 'token_env = "FHIR_CODER_NO_SUCH_TOKEN"', 1)
+    trial.settings_file.write_text(f"{before}[[payers]]{payers}")
+    done = command(trial, "serve")
+    assert done.returncode == 2
+    assert "FHIR_CODER_NO_SUCH_TOKEN is not set" in done.stderr
+
+
 def test_a_port_in_use_is_said_and_nothing_starts(trial: Trial) -> None:
     with socket.create_server((HOST, trial.mllp_port)):
         done = command(trial, "serve")

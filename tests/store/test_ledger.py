@@ -690,6 +690,27 @@ def test_an_adjustment_after_the_claim_was_taken_asks_a_person(seen: Visit) -> N
     assert seen.items() == ["finding"]
 
 
+@pytest.mark.parametrize(
+    ("came", "prior"),
+    [
+        (ClaimStatus.QUEUED, "replaced"),
+        (ClaimStatus.COMPLETE, "replaced"),
+        (ClaimStatus.PARTIAL, "replaced"),
+        (ClaimStatus.DENIED, "complete"),
+        (ClaimStatus.READY, "complete"),
+    ],
+)
+def test_a_claim_is_replaced_once_the_payer_took_its_replacement(seen: Visit, came: ClaimStatus, prior: str) -> None:
+    seen.file(GOOD)
+    seen.becomes(ClaimStatus.COMPLETE)
+    seen.file(CHANGED)
+    seen.becomes(ClaimStatus.SENT)
+
+    seen.settled(Decision(came, "as it comes"))
+
+    assert seen.statuses() == [prior, came.value]
+
+
 def test_a_held_replacement_that_comes_to_bill_what_the_payer_has_is_not_sent(seen: Visit) -> None:
     seen.file(GOOD)
     seen.becomes(ClaimStatus.COMPLETE)

@@ -684,3 +684,38 @@ def test_codes_are_judged_on_the_discharge_else_the_last_service_else_the_start(
     facts: list[object], expected: str
 ) -> None:
     assert str(chart_of(*facts).service_date) == expected  # type: ignore[arg-type]  # facts
+
+
+# --- problems that a later message settles
+
+FAULT = Problem(Origin("m1", "Condition.code"), "missing", "a part that is needed is missing", KEY, "Condition/c1")
+
+
+def with_problem(message: MessageFacts, problem: Problem = FAULT) -> MessageFacts:
+    return replace(message, problems=(problem,))
+
+
+def test_a_fact_said_anew_settles_the_problem_it_had() -> None:
+    first = with_problem(said(visit(), message="m1", at="2026-11-03T10:00:00Z"))
+    again = said(diagnosis(identity="Condition/c1"), message="m2", at="2026-11-03T11:00:00Z")
+
+    assert folded(first).problems == (FAULT,)
+    assert folded(first, again).problems == ()
+    assert folded(again, first).problems == ()
+
+
+def test_a_problem_stays_while_only_other_facts_come_and_comes_back_with_a_fact_spoiled_again() -> None:
+    first = with_problem(said(visit(), message="m1", at="2026-11-03T10:00:00Z"))
+    other = said(diagnosis(identity="Condition/c2"), message="m2", at="2026-11-03T11:00:00Z")
+    spoiled = with_problem(said(message="m3", at="2026-11-03T12:00:00Z"))
+
+    assert folded(first, other).problems == (FAULT,)
+    assert folded(first, other, spoiled).problems == (FAULT,)
+
+
+def test_a_problem_whose_fact_has_no_name_is_never_settled_by_itself() -> None:
+    nameless = replace(FAULT, identity="")
+    first = with_problem(said(visit(), message="m1", at="2026-11-03T10:00:00Z"), nameless)
+    again = said(diagnosis(), message="m2", at="2026-11-03T11:00:00Z")
+
+    assert folded(first, again).problems == (nameless,)

@@ -10,7 +10,20 @@ import pytest
 
 from fhir_coder.edits import EDITS, RESOLVES_ITSELF, findings_for, rejects
 from fhir_coder.edits.edit import ClaimContext
-from fhir_coder.model import CancelFact, Chart, Coding, Fact, Finding, Kind, Origin, Problem, Severity, System, When
+from fhir_coder.model import (
+    CancelFact,
+    Chart,
+    Coding,
+    Concept,
+    Fact,
+    Finding,
+    Kind,
+    Origin,
+    Problem,
+    Severity,
+    System,
+    When,
+)
 from tests.building import (
     charge,
     chart_of,
@@ -67,6 +80,11 @@ CASES: list[tuple[str, Chart, Chart]] = [
         good_chart(visit(start=When("2015-10-01"), end=When("2015-10-01"))),
     ),
     ("unusable-part", replace(good_chart(), problems=(PROBLEM,)), good_chart()),
+    (
+        "pointer-lost",
+        good_chart(charge(diagnoses=(Concept((Coding(System.ICD10CM, "E11.9"),)),))),
+        good_chart(charge(diagnoses=(Concept((Coding(System.ICD10CM, "I10"),)),))),
+    ),
     ("no-billable-line", chart_of(patient(), visit(), diagnosis(), coverage()), good_chart()),
     ("no-billable-line", good_chart(charge(coded(System.LOCAL, "UNKNOWN"))), good_chart()),
     ("no-billable-line", good_chart(charge(coded(System.LOCAL, "KIT"))), good_chart()),

@@ -97,10 +97,15 @@ def test_only_a_claim_that_is_surely_not_there_is_sent_again() -> None:
 
 
 def test_a_claim_that_the_payer_neither_takes_nor_knows_is_parked_after_some_rounds() -> None:
-    last_round = 2 * MAX_LOOK_UP_ROUNDS
+    last_round = MAX_LOOK_UP_ROUNDS - 1
 
-    assert told(after_look_up(outcome(K.NOT_FOUND), last_round - 1, POLICY)) == (S.READY, "submit", "", True)
-    assert told(after_look_up(outcome(K.NOT_FOUND), last_round, POLICY)) == (S.UNKNOWN, "", "parked", False)
+    assert told(after_look_up(outcome(K.NOT_FOUND), 0, POLICY, last_round - 1)) == (S.READY, "submit", "", True)
+    assert told(after_look_up(outcome(K.NOT_FOUND), 0, POLICY, last_round)) == (S.UNKNOWN, "", "parked", False)
+
+
+def test_a_payer_that_was_busy_for_long_does_not_park_a_claim_at_its_first_look_up() -> None:
+    decision = after_look_up(outcome(K.NOT_FOUND), POLICY.max_tries - 1, POLICY)
+    assert told(decision) == (S.READY, "submit", "", True)
 
 
 def test_a_parked_claim_is_not_put_on_its_way_without_a_person() -> None:
