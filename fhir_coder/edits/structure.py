@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from fhir_coder.model import Finding, Json, Severity, System
@@ -63,52 +65,64 @@ STRUCTURE_ADVICE: Mapping[str, str] = {
 
 def structure_findings(claim: Json) -> list[Finding]:
     """All that is wrong with one Claim's structure, in the order of `STRUCTURE_CHECKS`. Texts never show values."""
-    return [finding for check in STRUCTURE_CHECKS for finding in check(claim)]
+    inside = Inside(claim)
+    return [finding for check in STRUCTURE_CHECKS for finding in check(inside)]
 
 
-def required_elements(claim: Json) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Inside:
+    """A claim with all its members, walked through once for all checks."""
+
+    claim: Json
+
+    @cached_property
+    def members(self) -> tuple[tuple[str, Any], ...]:
+        """Every member with its path, depth first."""
+        return tuple(_walk(self.claim, "Claim"))
+
+
+def required_elements(inside: Inside) -> Iterator[Finding]:
     """Elements that R4 requires of the claim and of its parts are there."""
     for name in _REQUIRED:
-        if not _is_there(claim, name):
+        if not _is_there(inside.claim, name):
             yield _reject("required-element", f"Claim.{name}", f"{name} is missing")
     for part, names in _REQUIRED_IN.items():
-        for path, entry in _entries(claim, part):
+        for path, entry in _entries(inside.claim, part):
             for name in names:
                 if not _is_there(entry, name):
                     yield _reject("required-element", f"{path}.{name}", f"{name} is missing")
 
 
-def required_bindings(claim: Json) -> Iterator[Finding]:
+def required_bindings(inside: Inside) -> Iterator[Finding]:
     """`status` and `use` hold codes of their required value sets."""
     for name, codes in _BINDINGS.items():
-        value = claim.get(name)
+        value = inside.claim.get(name)
         if value is not None and not (isinstance(value, str) and value in codes):
             yield _reject("required-binding", f"Claim.{name}", f"{name} is not one of {', '.join(sorted(codes))}")
 
 
-def empty_values(claim: Json) -> Iterator[Finding]:
+def empty_values(inside: Inside) -> Iterator[Finding]:
     """No null, empty text, empty list or empty object stands anywhere (R4 2.24.0)."""
-    for path, value in _walk(claim, "Claim"):
+    for path, value in inside.members:
         if value is None or value in ([], {}) or (isinstance(value, str) and not value.strip()):
             yield _reject("empty-value", path, "the value is empty")
 
 
-def numbers_are_numbers(claim: Json) -> Iterator[Finding]:
+def numbers_are_numbers(inside: Inside) -> Iterator[Finding]:
     """Amounts, quantities, factors and sequences are JSON numbers, not text."""
-    for path, value in _walk(claim, "Claim"):
-        name = re.sub(r"\[\d+\]$", "", path.rpartition(".")[2])
-        if isinstance(value, str) and name in _NUMBERS:
+    for path, value in inside.members:
+        if isinstance(value, str) and path.rpartition(".")[2].partition("[")[0] in _NUMBERS:
             yield _reject("number-as-text", path, "a number is written as text")
-    for path, holder in [*_monies(claim), *_quantities(claim)]:
+    for path, holder in [*_monies(inside.claim), *_quantities(inside.claim)]:
         if isinstance(holder.get("value"), str):
             yield _reject("number-as-text", f"{path}.value", "a number is written as text")
 
 
-def unique_sequences(claim: Json) -> Iterator[Finding]:
+def unique_sequences(inside: Inside) -> Iterator[Finding]:
     """No two entries of one list carry the same sequence."""
-    lists = [("Claim", claim, part) for part in _REQUIRED_IN]
-    lists += [(path, item, "detail") for path, item in _entries(claim, "item")]
-    lists += [(path, detail, "subDetail") for path, detail in _lines(claim, "detail")]
+    lists = [("Claim", inside.claim, part) for part in _REQUIRED_IN]
+    lists += [(path, item, "detail") for path, item in _entries(inside.claim, "item")]
+    lists += [(path, detail, "subDetail") for path, detail in _lines(inside.claim, "detail")]
     for base, holder, part in lists:
         seen: set[int] = set()
         for path, entry in _entries(holder, part, base):
@@ -119,73 +133,73 @@ def unique_sequences(claim: Json) -> Iterator[Finding]:
                 seen.add(sequence)
 
 
-def one_focal_insurance(claim: Json) -> Iterator[Finding]:
+def one_focal_insurance(inside: Inside) -> Iterator[Finding]:
     """Exactly one insurance is focal."""
-    entries = [entry for _, entry in _entries(claim, "insurance")]
+    entries = [entry for _, entry in _entries(inside.claim, "insurance")]
     focal = sum(entry.get("focal") is True for entry in entries)
     if entries and focal != 1:
         yield _reject("one-focal-insurance", "Claim.insurance", f"{focal} insurances are focal")
 
 
-def pointers_exist(claim: Json) -> Iterator[Finding]:
+def pointers_exist(inside: Inside) -> Iterator[Finding]:
     """What a line points to by sequence is on the claim."""
-    known = {part: _sequences(claim, part) for part in _POINTERS.values()}
-    for path, item in _entries(claim, "item"):
+    known = {part: _sequences(inside.claim, part) for part in _POINTERS.values()}
+    for path, item in _entries(inside.claim, "item"):
         for pointer, part in _POINTERS.items():
             for position, sequence in enumerate(_list(item.get(pointer))):
                 if not _is_int(sequence) or sequence not in known[part]:
                     yield _reject("pointer-to-nothing", f"{path}.{pointer}[{position}]", f"no {part} has this sequence")
 
 
-def references_resolve(claim: Json) -> Iterator[Finding]:
+def references_resolve(inside: Inside) -> Iterator[Finding]:
     """Every `#id` reference has its contained resource."""
-    contained = {entry["id"] for _, entry in _entries(claim, "contained") if isinstance(entry.get("id"), str)}
-    for path, value in _walk(claim, "Claim"):
+    contained = {entry["id"] for _, entry in _entries(inside.claim, "contained") if isinstance(entry.get("id"), str)}
+    for path, value in inside.members:
         local = isinstance(value, str) and path.endswith(".reference") and value.startswith("#")
         if local and value != "#" and value[1:] not in contained:
             yield _reject("reference-resolves", path, "no contained resource has this id")
 
 
-def money_has_currency(claim: Json) -> Iterator[Finding]:
+def money_has_currency(inside: Inside) -> Iterator[Finding]:
     """Every amount names its currency."""
-    for path, money in _monies(claim):
+    for path, money in _monies(inside.claim):
         currency = money.get("currency")
         if not (isinstance(currency, str) and _CURRENCY.fullmatch(currency)):
             yield _reject("money-has-currency", f"{path}.currency", "the amount has no ISO 4217 currency")
 
 
-def net_is_product(claim: Json) -> Iterator[Finding]:
+def net_is_product(inside: Inside) -> Iterator[Finding]:
     """net = quantity x unitPrice x factor on every line and detail, to the cent."""
-    for path, line in _lines(claim, "item", "detail", "subDetail"):
+    for path, line in _lines(inside.claim, "item", "detail", "subDetail"):
         net, product = _amount(line.get("net")), _product(line)
         if net is not None and product is not None and abs(net - product) > _HALF_A_CENT:
             yield _reject("net-is-product", f"{path}.net", "net is not quantity x unit price x factor")
 
 
-def total_is_sum(claim: Json) -> Iterator[Finding]:
+def total_is_sum(inside: Inside) -> Iterator[Finding]:
     """total = the sum of the lines' net amounts, all in one currency. A line without net counts with its product."""
-    total = _amount(claim.get("total"))
-    items = [item for _, item in _entries(claim, "item")]
+    total = _amount(inside.claim.get("total"))
+    items = [item for _, item in _entries(inside.claim, "item")]
     if total is None or not items:
         return
     amounts = [_net_or_product(item) for item in items]
     if total != sum(amounts, Decimal(0)):
         yield _reject("total-is-sum", "Claim.total", "total is not the sum of the lines' net amounts")
-    holders = [_dict(claim.get("total")), *(_dict(item.get("net")) for item in items)]
+    holders = [_dict(inside.claim.get("total")), *(_dict(item.get("net")) for item in items)]
     if len({h["currency"] for h in holders if isinstance(h.get("currency"), str)}) > 1:
         yield _reject("total-is-sum", "Claim.total.currency", "total and lines are in more than one currency")
 
 
-def icd_has_dot(claim: Json) -> Iterator[Finding]:
+def icd_has_dot(inside: Inside) -> Iterator[Finding]:
     """ICD-10-CM codes are written with their dot."""
-    for path, value in _walk(claim, "Claim"):
+    for path, value in inside.members:
         if isinstance(value, dict) and value.get("system") == System.ICD10CM:
             code = value.get("code")
             if isinstance(code, str) and not _DOTTED.fullmatch(code):
                 yield _reject("icd-dot", f"{path}.code", "the code is not written as in ICD-10-CM")
 
 
-STRUCTURE_CHECKS: tuple[Callable[[Json], Iterator[Finding]], ...] = (
+STRUCTURE_CHECKS: tuple[Callable[[Inside], Iterator[Finding]], ...] = (
     required_elements,
     required_bindings,
     numbers_are_numbers,
