@@ -23,6 +23,8 @@ lint: $(VENV)/.dev
 # Figures, never part of the tests: convert beside hl7apy's parse of the same files.
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.convert
+	$(BIN)/python -m tests.bench.facts
+	$(BIN)/python -m tests.bench.durable_acks
 
 # Many more examples for the property tests.
 fuzz: $(VENV)/.dev
@@ -30,7 +32,7 @@ fuzz: $(VENV)/.dev
 
 # Kills the adapter again and again in the middle of its work.
 soak: $(VENV)/.dev
-	FHIR_CODER_KILLS=50 $(BIN)/python -m pytest tests/acceptance -q
+	FHIR_CODER_KILLS=50 FHIR_CODER_STREAM_MB=1000 $(BIN)/python -m pytest tests/acceptance -q
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

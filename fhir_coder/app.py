@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 
 from fhir_coder import fhir, hl7v2
+from fhir_coder.conformance_check import feed_check
 from fhir_coder.conversion import Conversion, Source, convert_sources
+from fhir_coder.feed_hooks import load_hooks
 from fhir_coder.payers import ClientOptions, PayerClient
 from fhir_coder.payers.decide import RetryPolicy
 from fhir_coder.pipeline import Rulebook
-from fhir_coder.settings import Feed, PayerSettings, Settings, example_settings, load_settings
+from fhir_coder.settings import Feed, PayerSettings, Settings, SiteSettings, example_settings, load_settings
 from fhir_coder.shipped import shipped
 from fhir_coder.stages import PayerLine, Stages, TryLog
 from fhir_coder.store import Ledger, open_ledger
@@ -63,6 +65,7 @@ class App:
         code_sets = self._open.enter_context(open_codesets(shipped("mappings") / "codesets"))
         concepts = {name: self.tables.concept(name) for name in V2_TABLES}
         v2 = hl7v2.FeedRules(time_zone=site.time_zone, currency=site.currency, concepts=concepts)
+        checks = {f.name: feed_check(f.rules.conformance == "reject") for f in settings.feeds if _is_checked(f)}
         return Rulebook(
             site=site.value(),
             payers=tuple(p.value() for p in settings.payers),
@@ -71,7 +74,9 @@ class App:
             hl7v2_rules=v2,
             fhir_rules=fhir.FhirRules(time_zone=site.time_zone, currency=site.currency),
             hl7v2_by_feed={f.name: _v2_rules(f, v2) for f in settings.feeds},
-            fhir_by_feed={f.name: fhir.FhirRules(f.namespace, site.time_zone, site.currency) for f in settings.feeds},
+            fhir_by_feed={f.name: _fhir_rules(f, site) for f in settings.feeds},
+            hooks=load_hooks(settings.feeds),
+            checks=checks,
         )
 
     @cached_property
@@ -126,10 +131,12 @@ def payer_line(payer: PayerSettings) -> PayerLine:
 
 
 def _v2_rules(feed: Feed, base: hl7v2.FeedRules) -> hl7v2.FeedRules:
-    return hl7v2.FeedRules(
-        charset=feed.charset,
-        namespace=feed.namespace,
-        time_zone=base.time_zone,
-        currency=base.currency,
-        concepts=base.concepts,
-    )
+    return feed.rules.value(base, feed.charset, feed.namespace)
+
+
+def _fhir_rules(feed: Feed, site: SiteSettings) -> fhir.FhirRules:
+    return fhir.FhirRules(feed.namespace, feed.rules.time_zone or site.time_zone, site.currency)
+
+
+def _is_checked(feed: Feed) -> bool:
+    return feed.rules.conformance != "off"

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from fhir_coder.errors import UnreadableError
-from fhir_coder.intake.payloads import payloads_in, read_header
+from fhir_coder.intake.payloads import header_or_fault, payloads_in
 from fhir_coder.model import (
     ClaimDraft,
     Finding,
@@ -16,11 +15,10 @@ from fhir_coder.model import (
     Json,
     Message,
     MessageFacts,
-    MessageFormat,
     MessageStatus,
     Trace,
 )
-from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of
+from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of, judge, why_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +159,17 @@ def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date
 
 
 def _read(message_id: str, body: bytes, rulebook: Rulebook, reading: _Reading) -> None:
-    header = Header(MessageFormat.UNKNOWN)
-    try:
-        header = read_header(body)
-        facts = facts_of(Message(message_id, body, header), rulebook)
-    except UnreadableError as error:
-        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=str(error)))
+    header, fault = header_or_fault(body)
+    if fault:
+        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=fault))
         return
-    if facts is None:
-        reason = "a type that bills nothing"
-        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.IGNORED, reason=reason))
-        return
-    if not facts.facts:
-        reason = "; ".join(f"{p.origin.path}: {p.text}" for p in facts.problems) or "it says nothing that can be used"
-        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=reason))
-        return
-    reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.CHARTED, facts.charts))
-    reading.said.append(facts)
-    reading.keys.update(dict.fromkeys(facts.charts))
+    message = Message(message_id, body, header)
+    found = judge(lambda: facts_of(message, rulebook), lambda: why_ignored(message, rulebook))
+    charts = found.facts.charts if found.facts else ()
+    reading.messages.append(ConvertedMessage(message_id, header, found.status, charts, found.why))
+    if found.facts:
+        reading.said.append(found.facts)
+        reading.keys.update(dict.fromkeys(charts))
 
 
 def _by_topic(said: Sequence[MessageFacts]) -> dict[str, list[MessageFacts]]:

@@ -10,14 +10,37 @@ from sqlalchemy import Connection
 
 from fhir_coder.edits import RESOLVES_ITSELF
 from fhir_coder.edits.visit import UNUSABLE_PART, problem_path
-from fhir_coder.model import IN_FLIGHT, SYSTEM_TITLES, Chart, ClaimDraft, ClaimStatus, Gap, Outcome, Severity
+from fhir_coder.model import (
+    IN_FLIGHT,
+    SYSTEM_TITLES,
+    Chart,
+    ClaimDraft,
+    ClaimStatus,
+    Gap,
+    MessageFacts,
+    MessageStatus,
+    Outcome,
+    Severity,
+    Verdict,
+)
 from fhir_coder.payers.decide import Decision
-from fhir_coder.store import claims, items, work
+from fhir_coder.store import claims, corrections, items, messages, work
 from fhir_coder.store.work import Work
 
 _REPLACES = frozenset({ClaimStatus.QUEUED, ClaimStatus.COMPLETE, ClaimStatus.PARTIAL})
 """Statuses of a replacement with which its prior claim stands no longer. A denied one leaves it as it was."""
 _CODE = re.compile(r"(?=.*\d)[A-Za-z0-9.-]{1,18}")
+
+
+def file_reading(connection: Connection, message_id: str, found: Verdict, at: datetime) -> set[str]:
+    """File what became of a message that was read; answers the keys of all charts that may look different now."""
+    messages.set_status(connection, message_id, found.status, found.why, at)
+    touched = messages.file_facts(connection, found.facts or MessageFacts(message_id, None, (), ()), at)
+    if found.status is not MessageStatus.QUARANTINED:
+        return touched | corrections.settle(connection, message_id, at)
+    item = items.Item(f"quarantine:{message_id}", "quarantine", "unreadable", found.why, message_id=message_id)
+    items.open_item(connection, at, item)
+    return touched
 
 
 def file_claim(

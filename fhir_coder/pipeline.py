@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -18,17 +18,47 @@ from fhir_coder.claims.build import ClaimNumber
 from fhir_coder.claims.model_check import model_findings
 from fhir_coder.coding import code_chart
 from fhir_coder.edits import ClaimContext, findings_for, rejects
+from fhir_coder.errors import UnreadableError
 from fhir_coder.model import (
     Chart,
     ClaimDraft,
     ClaimStatus,
+    Finding,
     Message,
     MessageFacts,
     MessageFormat,
+    MessageStatus,
     Payer,
     Site,
+    Verdict,
 )
 from fhir_coder.terminology import CodeSets, Tables
+
+BILLS_NOTHING = "a type that bills nothing"
+_MOST_LISTED = 20
+"""Findings of one message that its event names."""
+
+
+FeedHook = Callable[[MessageFacts, bytes], MessageFacts]
+"""A site's own last word on what a message says: its facts and its bytes in, its facts out."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCheck:
+    """A feed's messages against the standard. Where it `rejects`, a rejecting finding quarantines the message."""
+
+    findings: Callable[[bytes], Sequence[Finding]]
+    rejects: bool
+
+    def judged(self, body: bytes, found: Verdict) -> tuple[Verdict, str]:
+        """What becomes of a message that would be charted, and what to write down of its findings."""
+        findings = self.findings(body)
+        listed = "; ".join(f"{f.path}: {f.text}" for f in findings[:_MOST_LISTED])
+        more = f"; and {len(findings) - _MOST_LISTED} more" if len(findings) > _MOST_LISTED else ""
+        report = f"departs from the standard: {listed}{more}" if findings else ""
+        if self.rejects and rejects(findings):
+            return Verdict(MessageStatus.QUARANTINED, report), ""
+        return found, report
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +73,48 @@ class Rulebook:
     fhir_rules: fhir.FhirRules
     hl7v2_by_feed: Mapping[str, hl7v2.FeedRules] = field(default_factory=dict)
     fhir_by_feed: Mapping[str, fhir.FhirRules] = field(default_factory=dict)
+    hooks: Mapping[str, FeedHook] = field(default_factory=dict)
+    checks: Mapping[str, FeedCheck] = field(default_factory=dict)
+
+    def rules_of(self, feed: str) -> hl7v2.FeedRules:
+        """How a feed's HL7 v2 messages are read."""
+        return self.hl7v2_by_feed.get(feed, self.hl7v2_rules)
 
 
 def facts_of(message: Message, rulebook: Rulebook, feed: str = "") -> MessageFacts | None:
     """What a message says; None for a type that bills nothing. Raises UnreadableError."""
-    if message.header.format is MessageFormat.FHIR:
-        if not fhir.is_billed(message.header.type):
-            return None
-        return fhir.facts_from_message(message, rulebook.fhir_by_feed.get(feed, rulebook.fhir_rules))
-    if not hl7v2.is_billed(message.header.type):
+    if why_ignored(message, rulebook, feed):
         return None
-    return hl7v2.facts_from_message(message, rulebook.hl7v2_by_feed.get(feed, rulebook.hl7v2_rules))
+    if message.header.format is MessageFormat.FHIR:
+        facts = fhir.facts_from_message(message, rulebook.fhir_by_feed.get(feed, rulebook.fhir_rules))
+    else:
+        facts = hl7v2.facts_from_message(message, rulebook.rules_of(feed))
+    hook = rulebook.hooks.get(feed)
+    return hook(facts, message.body) if hook else facts
+
+
+def why_ignored(message: Message, rulebook: Rulebook, feed: str = "") -> str:
+    """Why a message says nothing to bill by, by its type; empty where it does."""
+    if message.header.format is MessageFormat.FHIR:
+        return "" if fhir.is_billed(message.header.type) else BILLS_NOTHING
+    return hl7v2.why_ignored(message.header.type, rulebook.rules_of(feed))
+
+
+def judge(read: Callable[[], MessageFacts | None], why: Callable[[], str] = lambda: BILLS_NOTHING) -> Verdict:
+    """What becomes of a message, by what `read` (`facts_of` with its arguments) says of it.
+
+    `why` (`why_ignored` with the same ones) is asked for the reason where it says nothing to bill by.
+    """
+    try:
+        facts = read()
+    except UnreadableError as error:
+        return Verdict(MessageStatus.QUARANTINED, str(error))
+    if facts is None:
+        return Verdict(MessageStatus.IGNORED, why())
+    if not facts.facts:
+        problems = "; ".join(f"{p.origin.path}: {p.text}" for p in facts.problems)
+        return Verdict(MessageStatus.QUARANTINED, problems or "it says nothing that can be used")
+    return Verdict(MessageStatus.CHARTED, "", facts)
 
 
 def claim_identifier(chart_key: str, payer: str, revision: int) -> str:

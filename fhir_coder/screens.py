@@ -1,8 +1,7 @@
-"""What the terminal shows: conversions, claims, messages, status. Text in, nothing decided here."""
+"""What the terminal shows: conversions, claims, status. Text in, nothing decided here."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,13 +38,13 @@ def claim_text(draft: ClaimDraft) -> str:
     head = "   ".join([draft.chart_key, payer_title(claim, draft.payer), kind, day, total, draft.status.value])
     traces = {t.path: t for t in draft.traces if t.path}
     sections = [head]
-    sections += _section("diagnoses", _diagnosis_rows(claim, traces))
-    sections += _section("procedures", _procedure_rows(claim, traces))
-    sections += _section("lines", _line_rows(claim, traces))
-    sections += _section("not billed", [[_source(t), t.origin.path, _row(t)] for t in draft.traces if not t.path])
-    sections += _section("gaps", _gap_rows(draft.gaps))
+    sections += section("diagnoses", _diagnosis_rows(claim, traces))
+    sections += section("procedures", _procedure_rows(claim, traces))
+    sections += section("lines", _line_rows(claim, traces))
+    sections += section("not billed", [[_source(t), t.origin.path, _row(t)] for t in draft.traces if not t.path])
+    sections += section("gaps", _gap_rows(draft.gaps))
     findings = sorted(draft.findings, key=lambda f: ("reject", "warn", "info").index(f.severity))
-    sections += _section("findings", [[f.severity.value, f.edit, f"{f.path}: {f.text}"] for f in findings])
+    sections += section("findings", [[f.severity.value, f.edit, f"{f.path}: {f.text}"] for f in findings])
     return "\n".join(sections)
 
 
@@ -117,7 +116,8 @@ def _gap_rows(gaps: Iterable[Gap]) -> list[list[str]]:
     ]
 
 
-def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
+def section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows under a title, nothing where there are none."""
     return ["", f"  {title}", *aligned(rows, indent=3)] if rows else []
 
 
@@ -142,10 +142,11 @@ def aligned(rows: Sequence[Sequence[str]], indent: int = 0) -> list[str]:
 
 def listing(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A list with its column heads."""
-    return "\n".join(aligned([list(headers), *[[_cell(c) for c in row] for row in rows]]))
+    return "\n".join(aligned([list(headers), *[[cell(c) for c in row] for row in rows]]))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value of the ledger as text."""
     if hasattr(value, "strftime"):
         return str(value.strftime("%Y-%m-%d %H:%M:%S"))
     return "" if value is None else str(value)
@@ -172,18 +173,18 @@ def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any]) 
     head = "   ".join([row.identifier, f"revision {row.revision}", payer_title(claim, row.payer), money, row.status])
     lines = [head + (f"   replaces {row.replaces}" if row.replaces else ""), f"chart {row.chart_key}"]
     rows = [_stored_trace(t) for t in explained_json["traces"]]
-    lines += _section("codes", rows)
-    lines += _section(
+    lines += section("codes", rows)
+    lines += section(
         "gaps",
         [_stored_gap(g) for g in explained_json["gaps"]],
     )
-    lines += _section(
+    lines += section(
         "findings",
         [[f["severity"], f["edit"], f"{f['path']}: {f['text']}", f["advice"]] for f in explained_json["findings"]],
     )
-    history = [(e.at, _moved(e), e.why) for e in events]
+    history = [(e.at, moved(e), e.why) for e in events]
     history += [(a.started_at, a.kind, f"{attempt_text(a)}; then: {a.next_action}") for a in attempts]
-    lines += _section("history", [[_cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
+    lines += section("history", [[cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
     lines += _answer(row)
     return "\n".join(lines)
 
@@ -208,7 +209,8 @@ def _stored_trace(trace: Json) -> list[str]:
     ]
 
 
-def _moved(event: Any) -> str:
+def moved(event: Any) -> str:
+    """From which status to which an event led."""
     return f"{event.from_status} → {event.to_status}" if event.from_status else str(event.to_status)
 
 
@@ -229,7 +231,7 @@ def _answer(row: Any) -> list[str]:
     if answer["paid"]:
         rows.append(["paid", f"{answer['paid']['currency']} {answer['paid']['value']}"])
     rows += [[f"line {n['sequence']}", _decision(n)] for n in answer["lines"]]
-    return _section("answer", [r for r in rows if r[1]])
+    return section("answer", [r for r in rows if r[1]])
 
 
 def _decision(line: Json) -> str:
@@ -240,27 +242,3 @@ def _decision(line: Json) -> str:
 
 def _plural(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
-
-
-def message_text(story: Any) -> str:
-    """A message of the ledger: what became of it, then the payload with its control characters visible."""
-    row = story.row
-    head = [row.id, row.feed, row.format, row.type, row.control_id, row.status]
-    lines = ["   ".join(filter(None, head))]
-    if row.reason:
-        lines.append(f"  {row.reason}")
-    lines += _section("belongs to", [[topic] for topic in story.topics])
-    lines += _section("history", [[_cell(e.at), _moved(e), e.why] for e in story.events])
-    lines += ["", "  as received", *("   " + line for line in visible(row.body))]
-    return "\n".join(lines)
-
-
-def visible(body: bytes) -> list[str]:
-    """A payload as lines, each control character shown as its Unicode picture (␍ ␊ ␋ ␜), none as itself."""
-    text = body.decode("utf-8", "backslashreplace").translate(_PICTURES)
-    lines = re.sub("␍␊|␍|␊", lambda end: f"{end[0]}\n", text).split("\n")
-    return lines if lines[-1] else lines[:-1]
-
-
-_PICTURES = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡"}
-_PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}  # some terminals obey these too

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
+from fastapi import FastAPI
 
 from fhir_coder import __version__
 from fhir_coder.app import App
@@ -17,12 +18,13 @@ from fhir_coder.errors import Fault, SettingsError
 from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.intake.folder import FolderWatch
 from fhir_coder.intake.mllp import MllpListener
+from fhir_coder.intake.tls import server_context, tls_faults
 from fhir_coder.logs import log
 from fhir_coder.model import System
-from fhir_coder.settings import FolderFeed, HttpFeed, MllpFeed, Settings
+from fhir_coder.settings import FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings
 from fhir_coder.store import claims
 from fhir_coder.store.ledger import only_writer
-from fhir_coder.web.api import create_app
+from fhir_coder.web.api import FeedAccess, WebAccess, create_app
 from fhir_coder.worker import Worker
 
 
@@ -40,7 +42,7 @@ class Listeners:
 
 
 def bind_all(settings: Settings) -> Listeners:
-    """Bind every port of the settings. Raises SettingsError listing all that cannot be had, tokens among them."""
+    """Bind every port of the settings. Raises SettingsError listing all ports, tokens and TLS files not to be had."""
     listeners, faults = Listeners(), []
     for index, feed in enumerate(settings.feeds):
         if isinstance(feed, MllpFeed):
@@ -48,10 +50,13 @@ def bind_all(settings: Settings) -> Listeners:
                 listeners.mllp[feed.name] = socket.create_server((feed.host, feed.port))
             except OSError as error:
                 faults.append(Fault("settings", 0, f"feeds[{index}].port", _port_fault(feed.port, error)))
+            faults += [Fault("settings", 0, f"feeds[{index}].{key}", text) for key, text in tls_faults(feed)]
     try:
         listeners.http = socket.create_server((settings.http.host, settings.http.port))
     except OSError as error:
         faults.append(Fault("settings", 0, "http.port", _port_fault(settings.http.port, error)))
+    faults += [Fault("settings", 0, f"http.{key}", text) for key, text in tls_faults(settings.http)]
+    faults += _token_faults(settings)
     for index, payer in enumerate(settings.payers):
         if payer.is_token_missing():
             text = f"the environment variable {payer.token_env} is not set"
@@ -66,13 +71,33 @@ def _port_fault(port: int, error: OSError) -> str:
     return f"port {port} cannot be had: {error.strerror or error}"
 
 
+def _token_faults(settings: Settings) -> list[Fault]:
+    """Tokens that are named and cannot be had: the service must not start open to everybody."""
+    named: list[tuple[str, HttpSettings | HttpFeed]] = [("http", settings.http)]
+    named += [(f"feeds[{i}]", f) for i, f in enumerate(settings.feeds) if isinstance(f, HttpFeed)]
+    faults = []
+    for place, section in named:
+        try:
+            section.token()
+        except ValueError as error:
+            key = "token_env" if section.token_env else "token_file"
+            faults.append(Fault("settings", 0, f"{place}.{key}", str(error)))
+    return faults
+
+
+def _web_access(settings: Settings) -> WebAccess:
+    general = settings.http.token()
+    feeds = tuple(FeedAccess(f.name, f.token() or general) for f in settings.feeds if isinstance(f, HttpFeed))
+    return WebAccess(general, feeds, settings.http.max_body_bytes)
+
+
 def serve(app: App, announce: Callable[[Listeners], None]) -> None:
     """Run the service until SIGINT or SIGTERM. `announce` is called once everything listens.
 
     Raises LedgerBusyError where another process works on the ledger, SettingsError where a port is taken.
     """
     with only_writer(app.settings.store_path()):
-        _ = app.rulebook, app.ledger  # faults of tables show before anything listens
+        _ = app.rulebook, app.ledger.patient_key  # faults of tables show before anything listens
         listeners = bind_all(app.settings)
         try:
             asyncio.run(_serve(app, listeners, announce))
@@ -93,6 +118,16 @@ class _HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
+def _uvicorn_config(http: HttpSettings, web: FastAPI) -> uvicorn.Config:
+    config = uvicorn.Config(
+        web, log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5
+    )
+    if http.tls_cert:
+        config.load()
+        config.ssl = server_context(http)
+    return config
+
+
 async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners], None]) -> None:
     with app.ledger.writing() as connection:
         claims.ask_for_held(connection, app.ledger.clock())
@@ -100,8 +135,8 @@ async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners],
     desk = IntakeDesk(app.ledger, worker.wake)
     mllp = [MllpListener(f, desk) for f in app.settings.feeds if isinstance(f, MllpFeed)]
     folders = [FolderWatch(f, desk) for f in app.settings.feeds if isinstance(f, FolderFeed)]
-    web = create_app(app.ledger, desk, tuple(f.name for f in app.settings.feeds if isinstance(f, HttpFeed)))
-    http = _HttpServer(uvicorn.Config(web, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    web = create_app(app.ledger, desk, _web_access(app.settings))
+    http = _HttpServer(_uvicorn_config(app.settings.http, web))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, http.stop)
     worker.start()
@@ -124,6 +159,12 @@ async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners],
         log.info("service_stopped")
 
 
+def _tls_text(feed: MllpFeed) -> str:
+    if not feed.tls_cert:
+        return ""
+    return " (TLS, client certificates)" if feed.tls_client_ca else " (TLS)"
+
+
 def announce_text(app: App, listeners: Listeners) -> str:
     """What `serve` prints once everything listens."""
     settings = app.settings
@@ -140,10 +181,10 @@ def announce_text(app: App, listeners: Listeners) -> str:
         where = str(feed.path) if isinstance(feed, FolderFeed) else "POST /hl7v2, POST /fhir"
         if isinstance(feed, MllpFeed):
             host, port = listeners.mllp[feed.name].getsockname()[:2]
-            where = f"{host}:{port}"
+            where = f"{host}:{port}{_tls_text(feed)}"
         lines.append(f"  feed  {feed.name:12} {feed.kind:7} {where}")
     lines += [f"  payer {p.name:12} {p.profile:7} {p.url}" for p in settings.payers]
     assert listeners.http is not None
     host, port = listeners.http.getsockname()[:2]
-    lines.append(f"  web   http://{host}:{port}")
+    lines.append(f"  web   {'https' if settings.http.tls_cert else 'http'}://{host}:{port}")
     return "\n".join(lines)

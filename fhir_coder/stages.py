@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 
 from fhir_coder.charts import topics_reached
 from fhir_coder.claims import content_hash, to_bytes
-from fhir_coder.errors import UnreadableError
-from fhir_coder.filing import apply_decision, file_claim, without_set_aside
+from fhir_coder.filing import apply_decision, file_claim, file_reading, without_set_aside
 from fhir_coder.logs import log
-from fhir_coder.model import IN_FLIGHT, Chart, ClaimStatus, MessageFacts, MessageStatus, Outcome
+from fhir_coder.model import IN_FLIGHT, Chart, ClaimStatus, MessageFacts, MessageStatus, Outcome, Verdict
 from fhir_coder.payers import PayerClient, Try
 from fhir_coder.payers.decide import Decision, RetryPolicy, after_look_up, after_poll, after_submit
-from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of
-from fhir_coder.store import Ledger, claims, items, messages, work
+from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of, judge, why_ignored
+from fhir_coder.store import Ledger, claims, items, messages, people, work
+from fhir_coder.store.events import Change, record
 from fhir_coder.store.schema import charts
 from fhir_coder.store.work import Work
 
@@ -86,33 +86,38 @@ class Stages:
 
     def read(self, todo: Work) -> None:
         """Read a message, file it under its topics, and ask for its charts."""
-        found = judge(lambda: self._facts(todo.key))
-        filed = found.facts or MessageFacts(todo.key, None, (), ())
-        named = {people.digest(self._ledger.patient_key, identifier) for identifier in people.identifiers_in(filed)}
+        found = judge(lambda: self._facts(todo.key), lambda: self._why_ignored(todo.key))
+        found, report = self._checked(todo.key, found)
+        named = people.digests_in(found.facts, self._ledger.patient_key) if found.facts else set()
         at = self._ledger.clock()
         with self._ledger.writing() as connection:
             if messages.status_of(connection, todo.key) is not MessageStatus.SUPERSEDED:
                 people.file_people(connection, todo.key, named)
-                self._file_reading(connection, filed, found, at)
+                for key in file_reading(connection, todo.key, found, at):
+                    work.ask_when_quiet(connection, "chart", key, at, self._quiet)
+            if report:
+                record(connection, at, Change("message", todo.key, found.status, found.status, report))
             work.finish(connection, todo)
         log.info("message_read", message_id=todo.key, status=found.status.value)
-
-    def _file_reading(self, connection: Connection, filed: MessageFacts, found: Verdict, at: datetime) -> None:
-        message_id = filed.message
-        messages.set_status(connection, message_id, found.status, found.why, at)
-        touched = messages.file_facts(connection, filed, at)
-        if found.status is MessageStatus.QUARANTINED:
-            item = items.Item(f"quarantine:{message_id}", "quarantine", "unreadable", found.why, message_id=message_id)
-            items.open_item(connection, at, item)
-        else:
-            touched |= corrections.settle(connection, message_id, at)
-        for key in touched:
-            work.ask_when_quiet(connection, "chart", key, at, self._quiet)
 
     def _read_facts(self, message_id: str) -> MessageFacts | None:
         with self._ledger.reading() as connection:
             message, feed = messages.load(connection, message_id)
         return facts_of(message, self._rulebook, feed)
+
+    def _why_ignored(self, message_id: str) -> str:
+        with self._ledger.reading() as connection:
+            message, feed = messages.load(connection, message_id)
+        return why_ignored(message, self._rulebook, feed)
+
+    def _checked(self, message_id: str, found: Verdict) -> tuple[Verdict, str]:
+        """The verdict after the check that the message's feed asks for, and what to write down of its findings."""
+        if not self._rulebook.checks or found.status is not MessageStatus.CHARTED:
+            return found, ""
+        with self._ledger.reading() as connection:
+            message, feed = messages.load(connection, message_id)
+        check = self._rulebook.checks.get(feed)
+        return check.judged(message.body, found) if check else (found, "")
 
     # --- chart: all messages of a visit to a claim
 
@@ -150,7 +155,9 @@ class Stages:
             said = [facts for facts in map(self._facts, ids) if facts]
             reached = topics_reached(key, said)
             if reached <= topics:
-                return chart_of(key, said)
+                chart = chart_of(key, said)
+                # Every message of the visit was corrected away: nothing says any more that there was one.
+                return chart if chart.messages else replace(chart, cancelled=True)
             topics = reached
 
     def _filed(self, chart: Chart, current: claims.ClaimRow | None) -> claims.Filed:

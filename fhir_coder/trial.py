@@ -81,10 +81,11 @@ class Trial:
         self._start("payer", ["payer", "--host", HOST, "--port", str(self.payer_port), "--store", store, *options])
         self._wait_for(f"http://{HOST}:{self.payer_port}/metadata", "payer")
 
-    def start_adapter(self) -> None:
-        """Start the adapter."""
+    def start_adapter(self, wait: bool = True) -> None:
+        """Start the adapter, and wait until it answers over plain HTTP."""
         self._start("adapter", ["serve", "-c", str(self.settings_file)])
-        self._wait_for(f"http://{HOST}:{self.http_port}/health", "adapter")
+        if wait:
+            self._wait_for(f"http://{HOST}:{self.http_port}/health", "adapter")
 
     def kill(self, name: str) -> None:
         """End a process without a chance to tidy up (SIGKILL)."""
@@ -123,6 +124,10 @@ class Trial:
                 pass
             time.sleep(0.05)
         raise FhirCoderError(f"the {name} did not start:\n{self.log_of(name)[-2000:]}")
+
+    def process_id(self, name: str) -> int:
+        """The process id of a running process, to measure it."""
+        return self._processes[name].pid
 
     def log_of(self, name: str) -> str:
         """What a process has written."""

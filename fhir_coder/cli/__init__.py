@@ -13,6 +13,7 @@ from fhir_coder import __version__
 from fhir_coder.cli.claims import claims_cli
 from fhir_coder.cli.common import examples
 from fhir_coder.cli.convert import convert_cli
+from fhir_coder.cli.feeds import feeds_cli
 from fhir_coder.cli.messages import messages_cli
 from fhir_coder.cli.rules import edits_cli, tables_cli
 from fhir_coder.cli.service import service_cli
@@ -35,6 +36,7 @@ cli = typer.Typer(
 for group in (convert_cli, service_cli, testing_cli):
     cli.registered_commands += group.registered_commands
 for name, group in (
+    ("feeds", feeds_cli),
     ("messages", messages_cli),
     ("claims", claims_cli),
     ("work", work_cli),

@@ -82,6 +82,17 @@ def print_list(
         typer.echo(listing(columns, [[getattr(r, c) for c in columns] for r in rows]) if rows else "none")
 
 
+def os_user() -> str:
+    """Who gives the command: the operating system's user, not what the environment says of itself."""
+    import os
+    import pwd
+
+    try:
+        return f"user {pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"user {os.getuid()}"
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it."""
     return value.isoformat() if hasattr(value, "isoformat") else value

@@ -47,13 +47,14 @@ def convert(
         raise typer.Exit(2)
 
 
-@convert_cli.command(epilog=examples("fhir-coder check feed.hl7 --json"))
+@convert_cli.command(epilog=examples("fhir-coder check feed.hl7 --junit check.xml"))
 @explained
 def check(
     file: Annotated[Path, typer.Argument(help="A file of HL7 v2 messages.", exists=True, dir_okay=False)],
     config: Config = None,
     version: Annotated[str | None, typer.Option(help="HL7 version to check against, by default MSH-12.")] = None,
     as_json: AsJson = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
 ) -> None:
     """Check HL7 v2 messages against the standard. Exit status 0 clean, 1 something rejects, 2 unreadable."""
     from fhir_coder.conformance_check import check_file
@@ -62,6 +63,8 @@ def check(
 
     load_settings(config)  # faults of the settings show here as everywhere
     checked = check_file(file, version)
+    if junit:
+        junit.write_text(checked.junit(), encoding="utf-8")
     if as_json:
         print_json({"file": str(file), "messages": [c.to_json() for c in checked.messages]})
     else:

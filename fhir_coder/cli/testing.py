@@ -48,26 +48,47 @@ def payer(
     sandbox.serve(host, port, faults=tuple(fault or ()), rules=rules, store_path=store)
 
 
-@testing_cli.command(epilog=examples("fhir-coder send fixtures/covid/*.hl7 --to mllp://127.0.0.1:2575"))
+@testing_cli.command(
+    epilog=examples(
+        "fhir-coder send fixtures/covid/*.hl7 --to mllp://127.0.0.1:2575",
+        "fhir-coder send night.hl7 --whole --to mllps://hospital.example:2575 --ca ca.pem --cert me.pem --key me.key",
+    )
+)
 @explained
 def send(
     files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, of one or many messages.", exists=True)],
+    *,
     config: Config = None,
-    to: Annotated[str, typer.Option(help="mllp://HOST:PORT, by default the first MLLP feed of the settings.")] = "",
+    to: Annotated[
+        str,
+        typer.Option(help="mllp://HOST:PORT, with TLS mllps://HOST:PORT; by default the settings' first MLLP feed."),
+    ] = "",
+    whole: Annotated[bool, typer.Option("--whole", help="Send each file as one frame: a batch stays a batch.")] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="TLS: certificates to trust (PEM), by default the system's.", exists=True)
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="TLS: certificate to show (PEM).", exists=True)] = None,
+    key: Annotated[Path | None, typer.Option(help="TLS: its key (PEM).", exists=True)] = None,
 ) -> None:
     """Send HL7 v2 messages over MLLP and print each acknowledgment. Exit status 1 where one was not accepted."""
-    from fhir_coder.client import MllpClient, mllp_address
+    from fhir_coder.client import NONE_ASKED, MllpClient, client_tls, mllp_address
     from fhir_coder.intake.payloads import payloads_in
     from fhir_coder.settings import load_settings
 
     is_good = True
-    with MllpClient(*mllp_address(to or load_settings(config).mllp_url())) as client:
+    address = mllp_address(to or load_settings(config).mllp_url())
+    if address.scheme == "mllp" and (ca or cert or key):
+        raise FhirCoderError("--ca, --cert and --key need an address mllps://HOST:PORT")
+    if key and not cert:
+        raise FhirCoderError("--key needs --cert")
+    tls = client_tls(ca, cert, key) if address.scheme == "mllps" else None
+    with MllpClient(address.host, address.port, tls=tls) as client:
         for path in files:
-            for number, body in enumerate(payloads_in(path.read_bytes()), start=1):
-                answer = client.send(body)
+            data = path.read_bytes()
+            answers = client.send_whole(data) or [NONE_ASKED] if whole else client.send_all(payloads_in(data))
+            for number, answer in enumerate(answers, start=1):
                 is_good = is_good and answer.is_accepted
-                said = "   ".join([f"{path}:{number}", answer.code, answer.control_id, *answer.errors])
-                typer.echo(said)
+                typer.echo("   ".join([f"{path}:{number}", answer.code, answer.control_id, *answer.errors]))
     if not is_good:
         raise typer.Exit(1)
 

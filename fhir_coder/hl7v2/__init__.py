@@ -3,19 +3,28 @@
 `fhir_coder.hl7v2.conformance` is not loaded from here: it brings the structures of the whole standard with it.
 """
 
-from fhir_coder.hl7v2.ack import AckCode, AckError, AckMode, ack_mode, build_ack
+from fhir_coder.hl7v2.ack import AckCode, AckError, AckMode, AckStyle, ack_mode, build_ack
 from fhir_coder.hl7v2.batch import split_messages
-from fhir_coder.hl7v2.facts import BILLING_TYPES, facts_from_message, is_billed
+from fhir_coder.hl7v2.batch_answer import BatchFile, build_batch_answer, read_batches
+from fhir_coder.hl7v2.facts import facts_from_message, message_of_feed
 from fhir_coder.hl7v2.header import read_header
 from fhir_coder.hl7v2.mllp_frame import Frame, FrameSplitter, HalfFrame, Noise, Oversize, Piece, frame
+from fhir_coder.hl7v2.places import PLACES, Place, Relocations, moved_fields, read_place
 from fhir_coder.hl7v2.reader import Er7Message, read_message
-from fhir_coder.hl7v2.rules import FeedRules
+from fhir_coder.hl7v2.rules import DEFAULT_SYSTEMS, FeedRules
+from fhir_coder.hl7v2.types import BILLING_TYPES, NEVER_BILLED, READABLE_FAMILIES, is_billed, why_ignored
 
 __all__ = [
     "BILLING_TYPES",
+    "DEFAULT_SYSTEMS",
+    "NEVER_BILLED",
+    "PLACES",
+    "READABLE_FAMILIES",
     "AckCode",
     "AckError",
     "AckMode",
+    "AckStyle",
+    "BatchFile",
     "Er7Message",
     "FeedRules",
     "Frame",
@@ -24,12 +33,20 @@ __all__ = [
     "Noise",
     "Oversize",
     "Piece",
+    "Place",
+    "Relocations",
     "ack_mode",
     "build_ack",
+    "build_batch_answer",
     "facts_from_message",
     "frame",
     "is_billed",
+    "message_of_feed",
+    "moved_fields",
+    "read_batches",
     "read_header",
     "read_message",
+    "read_place",
     "split_messages",
+    "why_ignored",
 ]

@@ -16,6 +16,8 @@ from fhir_coder.hl7v2.reader import Segment, Syntax, read_message
 from fhir_coder.model import When
 
 AckCode = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
+AckStyle = Literal["auto", "original", "enhanced"]
+"""Which mode a feed answers in: as each message asks, or one of the two whatever it asks."""
 
 UNKNOWN_CONTROL_ID = "UNKNOWN"
 _DEFAULT_VERSION = "2.5.1"
@@ -36,6 +38,7 @@ _CONDITIONS = {
 }
 _PATH = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?)?")
 _VERSION = re.compile(r"2\.[0-9](?:\.[0-9])?")
+_LINE_END = re.compile(rb"[\r\n]")
 _LEADING = b"\xef\xbb\xbf\x0b\x1c \t\r\n"
 
 
@@ -73,10 +76,16 @@ class AckMode:
         return _wanted(self.application or "NE", ok) if self.is_enhanced else True
 
 
-def ack_mode(body: bytes) -> AckMode:
-    """The mode a message asks for; the original one where its header cannot be read."""
-    msh = _their_header(body)
-    return AckMode(msh.text(15).upper(), msh.text(16).upper())
+def ack_mode(body: bytes, style: AckStyle = "auto") -> AckMode:
+    """The mode a message asks for; the original one where its header cannot be read.
+
+    Style `enhanced` gives a message that asks for nothing a commit acknowledgment, `original` always AA, AE or AR.
+    """
+    if style == "original":
+        return AckMode()
+    msh = header_of(body)
+    mode = AckMode(msh.text(15).upper(), msh.text(16).upper())
+    return AckMode("AL", "NE") if style == "enhanced" and not mode.is_enhanced else mode
 
 
 def build_ack(body: bytes, code: AckCode, *, control_id: str, at: When | str, error: AckError | None = None) -> bytes:
@@ -84,7 +93,7 @@ def build_ack(body: bytes, code: AckCode, *, control_id: str, at: When | str, er
 
     `at` is the time of the answer, as a value or as an HL7 time. `control_id` is our own MSH-10.
     """
-    msh = _their_header(body)
+    msh = header_of(body)
     syntax = msh.syntax
     version = msh.text(12) if _VERSION.fullmatch(msh.text(12)) else _DEFAULT_VERSION
     time = write_when(at) if isinstance(at, When) else at
@@ -142,7 +151,7 @@ def _location(path: str) -> list[str]:
     return parts
 
 
-def _their_header(body: bytes) -> Segment:
+def header_of(body: bytes) -> Segment:
     """MSH as it can be read: bytes one to one where the character set is unknown, an empty one where nothing can."""
     line = _first_line(body)
     try:
@@ -154,10 +163,12 @@ def _their_header(body: bytes) -> Segment:
 def _first_line(body: bytes) -> str:
     # Latin-1 keeps every byte as it is; only an ASCII header is looked at, and the rest is echoed unchanged.
     codec = _wire_codec(body)
-    text = (
-        body[:8192].decode(codec, "replace") if codec != "latin-1" else body.lstrip(_LEADING)[:65536].decode("latin-1")
-    )
-    return re.split(r"[\r\n]", text.lstrip("\ufeff\x0b\x1c \t\r\n"), maxsplit=1)[0]
+    if codec == "latin-1":
+        head = body.lstrip(_LEADING)
+        end = _LINE_END.search(head)
+        return head[: end.start() if end else 65536].decode(codec)
+    text = body[:8192].decode(codec, "replace").lstrip("\ufeff\x0b\x1c \t\r\n")
+    return re.split(r"[\r\n]", text, maxsplit=1)[0]
 
 
 def _wire_codec(body: bytes) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 _LINE = re.compile(rb"([^\r\n\x0b\x1c]*)([\r\n]+|[\x0b\x1c]|\Z)")
 _ENVELOPE = re.compile(rb"(?:FHS|BHS|BTS|FTS)(?![A-Za-z0-9])")
+_CUTS = (b"FHS", b"BHS", b"BTS", b"FTS", b"\x0b", b"\x1c")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"M\0", b"\0M")
 
 
@@ -18,8 +19,16 @@ def split_messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     first MSH, lines after a batch trailer) comes as a payload of its own, unreadable, so that nothing is lost. A line
     inside a message that is no segment stays in it: free text may hold line feeds. UTF-16 data is taken as one message.
     """
+    if _is_one_message(data):
+        yield 1, data
+        return
     payloads = (payload for payload in _payloads(data) if payload.strip(b"\xef\xbb\xbf \t\r\n"))
     yield from enumerate(payloads, 1)
+
+
+def _is_one_message(data: bytes) -> bool:
+    """Whether a payload is surely one message: a quick look that spares the most common one the way line by line."""
+    return data.startswith(b"MSH") and data.find(b"MSH", 3) < 0 and not any(mark in data for mark in _CUTS)
 
 
 def _payloads(data: bytes) -> Iterator[bytes]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 from typing import Literal
 
 from fhir_coder.errors import UnreadableError
 
-Policy = Literal["strict", "replace"]
+Policy = Literal["strict", "replace", "fallback"]
+"""What is done about bytes that are not of the character set they should be of."""
 
+_LINE_END = re.compile(rb"[\r\n]")
 _FRAMING = b"\x0b\x1c \t\r\n"
 _CODECS = {
     "ASCII": "ascii",
@@ -35,22 +38,34 @@ _LATIN = re.compile(r"(?:ISO)?8859(\d{1,2})")
 
 
 def decode(body: bytes, default: str = "utf-8", policy: Policy = "strict", fallback: str = "cp1252") -> str:
+    """The text of a message; `decode_named` says how it was read."""
+    return decode_named(body, default, policy, fallback)[0]
+
+
+def decode_named(
+    body: bytes, default: str = "utf-8", policy: Policy = "strict", fallback: str = "cp1252"
+) -> tuple[str, str]:
     """Decode a message by its byte order mark, else by MSH-18, else by the feed's default and then its fallback.
 
-    `policy` replace puts U+FFFD for bytes the declared set does not have. Raises UnreadableError (rule `charset`).
+    Where the declared set is unknown or the bytes are not of it: `policy` strict refuses the message, replace puts
+    U+FFFD for such bytes, fallback reads the message by `fallback` instead. Answers the text with the codec that it
+    was meant to be of. Raises UnreadableError (rule `charset`).
     """
     marked = marked_codec(body)
     if marked:
-        return _decoded(body, marked, policy, "")
+        return _decoded(body, marked, policy, ""), marked
     declared = declared_charsets(body)
     if not declared:
-        return _decoded_undeclared(body, default, policy, fallback)
+        return _decoded_undeclared(body, default, policy, fallback), default
     codec = codec_of(declared)
-    if codec:
-        return _decoded(body, codec, policy, "MSH-18")
-    if policy == "replace":
-        return _decoded_undeclared(body, default, policy, fallback)
-    raise UnreadableError("MSH-18", "charset", "unknown character set")
+    if not codec and policy == "strict":
+        raise UnreadableError("MSH-18", "charset", "unknown character set")
+    if not codec:
+        first = fallback if policy == "fallback" else default
+        return _decoded_undeclared(body, first, policy, fallback), first
+    if policy == "fallback":
+        return _decoded_or(body, codec, fallback), codec
+    return _decoded(body, codec, policy, "MSH-18"), codec
 
 
 def marked_codec(body: bytes) -> str:
@@ -67,11 +82,14 @@ def marked_codec(body: bytes) -> str:
 def declared_charsets(body: bytes) -> tuple[str, ...]:
     """The repetitions of MSH-18 as sent, empty where the message names none."""
     head = body.lstrip(_FRAMING)
-    line = re.split(rb"[\r\n]", head, maxsplit=1)[0]
+    end = _LINE_END.search(head)
+    line = head[: end.start()] if end else head
     if not line.startswith(b"MSH") or len(line) < 8:
         return ()
     fields = line.split(line[3:4])
     raw = fields[17] if len(fields) > 17 else b""
+    if not raw:
+        return ()
     names = (name.decode("ascii", "replace").strip() for name in raw.split(line[5:6]))
     return tuple(name for name in names if name and name != '""')
 
@@ -89,6 +107,7 @@ def codec_of(names: tuple[str, ...]) -> str:
     return next((codec for codec in narrow if codec != "ascii"), "ascii")
 
 
+@lru_cache(maxsize=256)
 def _codec(name: str) -> str:
     key = re.sub(r"[\s_/.-]", "", name.upper())
     latin = _LATIN.fullmatch(key)
@@ -105,8 +124,15 @@ def _decoded_undeclared(body: bytes, default: str, policy: Policy, fallback: str
         return _decoded(body, fallback or default, policy, "")
 
 
+def _decoded_or(body: bytes, codec: str, fallback: str) -> str:
+    try:
+        return body.decode(codec)
+    except UnicodeDecodeError:
+        return _decoded(body, fallback or codec, "strict", "MSH-18")
+
+
 def _decoded(body: bytes, codec: str, policy: Policy, path: str) -> str:
     try:
-        return body.decode(codec, policy)
+        return body.decode(codec, "replace" if policy == "replace" else "strict")
     except (UnicodeDecodeError, LookupError):
         raise UnreadableError(path, "charset", "bytes do not fit the character set") from None

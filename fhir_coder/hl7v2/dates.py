@@ -16,6 +16,7 @@ _DTM = re.compile(
 _zone = lru_cache(maxsize=32)(ZoneInfo)
 
 
+@lru_cache(maxsize=4096)  # the days and times of a message repeat in it, and in its neighbours
 def read_when(text: str, zone: str = "UTC") -> When | None:
     """A DTM as a FHIR dateTime, None where it is no date.
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from fhir_coder.hl7v2.participants import with_participants
 from fhir_coder.hl7v2.people import read_location, read_members
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source, UnusableError
-from fhir_coder.hl7v2.systems import read_concept, read_modifiers
+from fhir_coder.hl7v2.systems import read_modifiers
 from fhir_coder.model import ChargeFact, Concept, Money
 
 # Table 0017 calls a credit CD; senders say CR. Payments (PY) and co-payments (CO) are money received, not charged.
@@ -34,14 +35,12 @@ def read_charges(source: Source) -> Iterator[ChargeFact]:
 
 def _charge(source: Source, segment: Segment) -> ChargeFact | None:
     kind = _kind(source, segment)
-    rules = source.rules
-    item = read_concept(segment.field(7), rules.default_system("FT1-7"), procedure=True)
-    item = item or _described(segment)
-    concept = read_concept(segment.field(25), rules.default_system("FT1-25"), procedure=True) or item
+    item = source.concept(segment.field(7), "FT1-7", procedure=True) or _described(segment)
+    concept = source.concept(segment.field(25), "FT1-25", procedure=True) or item
     if concept is None or not kind:
         return None
-    diagnoses = (read_concept(field, rules.default_system("DG1-3")) for field in segment.repetitions(19))
-    performers = read_members("rendering", segment.repetitions(20))
+    diagnoses = (source.concept(field, "DG1-3") for field in segment.repetitions(19))
+    doctors = read_members("rendering", segment.repetitions(20)) + read_members("ordering", segment.repetitions(21))
     return ChargeFact(
         origin=source.origin(segment.path),
         identity="",
@@ -54,7 +53,7 @@ def _charge(source: Source, segment: Segment) -> ChargeFact | None:
         amount=source.money(segment.field(11)),
         modifiers=read_modifiers(segment.repetitions(26)),
         diagnoses=tuple(diagnosis for diagnosis in diagnoses if diagnosis),
-        care_team=performers + read_members("ordering", segment.repetitions(21)),
+        care_team=with_participants(doctors, source, segment),
         location=read_location(segment.field(16)) or segment.text(13),
         ndc=segment.text(29),
     )
@@ -66,7 +65,7 @@ def _kind(source: Source, segment: Segment) -> str:
     if sent in _PAYMENTS:
         return ""
     if sent not in _KINDS:
-        source.note(f"{segment.path}-6", "unknown_transaction_type")
+        source.note(segment.path_of(6), "unknown_transaction_type")
         raise UnusableError
     return _KINDS[sent]
 
@@ -78,7 +77,7 @@ def _described(segment: Segment) -> Concept | None:
 
 def _quantity(source: Source, segment: Segment) -> Decimal:
     text = segment.text(10)
-    return source.number(text, f"{segment.path}-10") if text else Decimal(1)
+    return source.number(text, segment.path_of(10)) if text else Decimal(1)
 
 
 def _identified(

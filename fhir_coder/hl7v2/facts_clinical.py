@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from fhir_coder.hl7v2.participants import with_participants
 from fhir_coder.hl7v2.people import entity, read_members
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
@@ -38,15 +39,15 @@ def read_procedures(source: Source) -> Iterator[ProcedureFact]:
             continue
         performed = source.when(segment, 5)
         identity = entity(segment.field(19)) or _repeat(f"{concept.key}/{_text(performed)}", seen)
-        reasons = (read_concept(field, source.rules.default_system("DG1")) for field in segment.repetitions(15))
-        surgeons = read_members("surgeon", segment.repetitions(11))
+        reasons = (source.concept(field, "DG1-3") for field in segment.repetitions(15))
+        doctors = read_members("surgeon", segment.repetitions(11)) + read_members("rendering", segment.repetitions(12))
         yield ProcedureFact(
             origin=source.origin(segment.path),
             identity=identity,
             concept=concept,
             performed=performed,
             modifiers=read_modifiers(segment.repetitions(16)),
-            care_team=surgeons + read_members("rendering", segment.repetitions(12)),
+            care_team=with_participants(doctors, source, segment),
             reason_concepts=tuple(reason for reason in reasons if reason),
             rank=_rank(segment.text(14)),
             removed=segment.text(20).upper() == "D",
@@ -87,16 +88,17 @@ def _diagnosis(source: Source, segment: Segment) -> DiagnosisFact | None:
 
 def _diagnosis_concept(source: Source, segment: Segment) -> Concept | None:
     """DG1-3 with the text of DG1-4; its system, where it names none, is the coding method of DG1-2 (up to 2.3)."""
-    method = known_system(segment.text(2)) if segment.text(2) else None
+    named = segment.text(2)
+    method = (source.rules.code_systems.get(named.upper()) or known_system(named)) if named else None
     default = method or source.rules.default_system("DG1-3")
-    concept = read_concept(segment.field(3), default)
+    concept = read_concept(segment.field(3), default, names=source.rules.code_systems)
     return _with_text(concept, segment.field(4).whole())
 
 
 def _charged_diagnoses(source: Source, named: set[str]) -> Iterator[DiagnosisFact]:
     for segment in source.message.segments("FT1"):
         for field in segment.repetitions(19):
-            concept = read_concept(field, source.rules.default_system("DG1-3"))
+            concept = source.concept(field, "DG1-3")
             if concept and concept.key not in named:
                 named.add(concept.key)
                 yield DiagnosisFact(source.origin(field.path), f"{concept.key}//", concept)
@@ -113,7 +115,7 @@ def _immunization(source: Source, segment: Segment, order: str) -> ImmunizationF
         concept=concept,
         given=given,
         lot=lot,
-        care_team=read_members("rendering", segment.repetitions(10)),
+        care_team=with_participants(read_members("rendering", segment.repetitions(10)), source, segment),
         removed=segment.text(21).upper() == "D",
     )
 
@@ -128,8 +130,7 @@ def _is_no_vaccine(concept: Concept) -> bool:
 
 
 def _concept(source: Source, segment: Segment, place: int, text: int, procedure: bool = False) -> Concept | None:
-    default = source.rules.default_system(f"{segment.name}-{place}")
-    concept = read_concept(segment.field(place), default, procedure)
+    concept = source.concept(segment.field(place), f"{segment.name}-{place}", procedure)
     return _with_text(concept, segment.field(text).whole()) if text else concept
 
 

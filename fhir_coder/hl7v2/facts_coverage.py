@@ -1,9 +1,9 @@
-"""IN1, IN2 and GT1: who pays."""
+"""IN1, IN2, IN3 and GT1: who pays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
 from fhir_coder.hl7v2.people import read_address, read_identifier, read_name
 from fhir_coder.hl7v2.reader import Segment
@@ -13,20 +13,28 @@ from fhir_coder.model import CoverageFact, GuarantorFact, Identifier, Organizati
 _PRIORITY_LETTERS = {"P": 1, "S": 2, "T": 3}
 
 
+@dataclass(slots=True)
+class _Policy:
+    in1: Segment
+    in2: Segment | None = None
+    in3: Segment | None = None
+
+
 def read_coverages(source: Source) -> Iterator[CoverageFact]:
-    """IN1 with the IN2 that follows it.
+    """IN1 with the IN2 and IN3 that follow it.
 
     A coverage is identified by its place in the order of benefits: a later message that corrects the plan or the
     member number of the primary insurance replaces it.
     """
     taken: set[str] = set()
-    for place, (in1, in2) in enumerate(_pairs(source), 1):
+    for place, policy in enumerate(_policies(source), 1):
+        in1 = policy.in1
         order = _order(in1, place)
         identity = f"IN1/{order}"
         if identity in taken:
             identity = f"{identity}/{place}"
         taken.add(identity)
-        yield _coverage(source, in1, in2, CoverageFact(source.origin(in1.path), identity, order))
+        yield _coverage(source, policy, identity, order)
 
 
 def read_guarantors(source: Source) -> Iterator[GuarantorFact]:
@@ -45,18 +53,21 @@ def read_guarantors(source: Source) -> Iterator[GuarantorFact]:
         )
 
 
-def _coverage(source: Source, in1: Segment, in2: Segment | None, fact: CoverageFact) -> CoverageFact:
-    return replace(
-        fact,
+def _coverage(source: Source, policy: _Policy, identity: str, order: int) -> CoverageFact:
+    in1 = policy.in1
+    return CoverageFact(
+        origin=source.origin(in1.path),
+        identity=identity,
+        order=order,
         plan=in1.text(2),
         payer=_payer(source, in1),
-        subscriber_id=in1.text(49) or in1.text(36) or (in2.text(61) if in2 else ""),
+        subscriber_id=in1.text(49) or in1.text(36) or _member_number(policy.in2),
         group=in1.text(8),
         relationship=source.rules.translated("v2-relationship", in1.text(17)),
         subscriber=next((name for name in map(read_name, in1.repetitions(16)) if name), None),
         start=source.when(in1, 12),
         end=source.when(in1, 13),
-        prior_authorization=in1.text(14),
+        prior_authorization=in1.text(14) or (policy.in3.text(2) if policy.in3 else ""),
         kind=in1.text(15),
     )
 
@@ -72,18 +83,24 @@ def _order(in1: Segment, place: int) -> int:
     return place
 
 
-def _pairs(source: Source) -> Iterator[tuple[Segment, Segment | None]]:
-    in1: Segment | None = None
-    in2: Segment | None = None
+def _member_number(in2: Segment | None) -> str:
+    """The member's number beside the policy: IN2-61, else the Medicare (IN2-6) or Medicaid (IN2-8) number."""
+    return (in2.text(61) or in2.text(6) or in2.text(8)) if in2 else ""
+
+
+def _policies(source: Source) -> Iterator[_Policy]:
+    policy: _Policy | None = None
     for segment in source.message:
         if segment.name == "IN1":
-            if in1:
-                yield in1, in2
-            in1, in2 = segment, None
-        elif segment.name == "IN2":
-            in2 = in2 or segment
-    if in1:
-        yield in1, in2
+            if policy:
+                yield policy
+            policy = _Policy(segment)
+        elif policy and segment.name == "IN2":
+            policy.in2 = policy.in2 or segment
+        elif policy and segment.name == "IN3":
+            policy.in3 = policy.in3 or segment
+    if policy:
+        yield policy
 
 
 def _payer(source: Source, in1: Segment) -> Organization | None:

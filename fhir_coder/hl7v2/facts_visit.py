@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from fhir_coder.hl7v2.participants import with_visit_participants
 from fhir_coder.hl7v2.people import (
     read_address,
     read_facility,
@@ -16,6 +16,7 @@ from fhir_coder.hl7v2.people import (
 )
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
+from fhir_coder.hl7v2.types import ORDER_FAMILIES
 from fhir_coder.model import CancelFact, CareTeamMember, Identifier, Name, Organization, PatientFact, VisitFact, When
 
 _BEFORE_PID_3 = frozenset({"2.1", "2.2", "2.3"})
@@ -28,7 +29,9 @@ _STATUS = {
     "A11": "cancelled",
 }
 _CANCELS = {"A11": "admit", "A13": "discharge"}
-_BILLABLE = frozenset({"BAR^P01", "BAR^P05", "DFT^P03", "DFT^P11", "VXU^V04"})
+# Accounts, charges and what was given or done: orders are read only where the feed's rules say that they bill.
+_BILLABLE = frozenset({"BAR^P01", "BAR^P05"})
+_BILLABLE_FAMILIES = frozenset({"DFT", "VXU"}) | ORDER_FAMILIES
 
 
 def read_patient(source: Source) -> Iterator[PatientFact]:
@@ -50,9 +53,27 @@ def read_patient(source: Source) -> Iterator[PatientFact]:
 def read_visit(source: Source) -> Iterator[VisitFact]:
     """PV1, with the account of PID and the facility of MSH. A message without PV1 still says what may be billed."""
     pv1 = source.message.segment("PV1")
-    fact = _visit(source, pv1) if pv1 else VisitFact(source.origin("MSH"))
-    billable = True if source.kind in _BILLABLE else None
-    yield replace(fact, account=_account(source), facility=_facility(source, pv1), billable=billable)
+    account, facility, billable = _account(source), _facility(source, pv1), _billable(source)
+    if pv1 is None:
+        yield VisitFact(source.origin("MSH"), account=account, facility=facility, billable=billable)
+        return
+    end = source.when(pv1, 45)
+    yield VisitFact(
+        origin=source.origin(pv1.path),
+        number=_visit_number(source, pv1),
+        account=account,
+        class_code=source.rules.translated("v2-class", pv1.text(2)),
+        status=visit_status(source.kind, discharged=end is not None),
+        start=source.when(pv1, 44),
+        end=end,
+        admission_type=pv1.text(4),
+        admit_source=pv1.text(14),
+        discharge_disposition=pv1.text(36),
+        location=read_location(pv1.field(3)),
+        facility=facility,
+        care_team=with_visit_participants(_care_team(pv1), source),
+        billable=billable,
+    )
 
 
 def read_cancel(source: Source) -> Iterator[CancelFact]:
@@ -62,21 +83,9 @@ def read_cancel(source: Source) -> Iterator[CancelFact]:
         yield CancelFact(source.origin("MSH-9"), _CANCELS[event])
 
 
-def _visit(source: Source, pv1: Segment) -> VisitFact:
-    end = source.when(pv1, 45)
-    return VisitFact(
-        origin=source.origin(pv1.path),
-        number=_visit_number(source, pv1),
-        class_code=source.rules.translated("v2-class", pv1.text(2)),
-        status=visit_status(source.kind, discharged=end is not None),
-        start=source.when(pv1, 44),
-        end=end,
-        admission_type=pv1.text(4),
-        admit_source=pv1.text(14),
-        discharge_disposition=pv1.text(36),
-        location=read_location(pv1.field(3)),
-        care_team=_care_team(pv1),
-    )
+def _billable(source: Source) -> bool | None:
+    is_billable = source.kind in _BILLABLE or source.kind.partition("^")[0] in _BILLABLE_FAMILIES
+    return True if is_billable else None
 
 
 def visit_status(kind: str, discharged: bool) -> str:

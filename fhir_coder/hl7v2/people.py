@@ -14,14 +14,11 @@ _NOT_A_NUMBER = frozenset({"INTERNET", "X.400"})
 
 def read_name(field: Field, first: int = 1) -> Name | None:
     """An XPN, or the name inside an XCN (which begins at component 2)."""
-    given = (field.text(first + 1), *field.text(first + 2).split())
-    name = Name(
-        family=field.text(first),
-        given=tuple(part for part in given if part),
-        suffix=field.text(first + 3),
-        prefix=field.text(first + 4),
-    )
-    return name if name.family or name.given else None
+    family, called, more = field.text(first), field.text(first + 1), field.text(first + 2)
+    if not (family or called or more):
+        return None
+    given = (called, *more.split()) if called else tuple(more.split())
+    return Name(family, given, suffix=field.text(first + 3), prefix=field.text(first + 4))
 
 
 def read_identifier(field: Field, rules: FeedRules, kind: str = "") -> Identifier | None:
@@ -109,6 +106,8 @@ def _practitioner(field: Field) -> Practitioner | None:
     number = field.text(1)
     if not number:
         return Practitioner(name) if name else None
+    if len(field.components) < 8:  # neither an authority nor a type was sent
+        return Practitioner(name, (Identifier(number),))
     system = authority(field, 9)
     named_npi = "NPI" in (field.text(13), field.text(9), field.text(8))
     if named_npi or field.text(9, 2) == _NPI_OID:

@@ -6,20 +6,26 @@ HL7 v2.9 chapter 2.5 (delimiters, null) and 2.7 (escape sequences).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from fhir_coder.errors import UnreadableError
-from fhir_coder.hl7v2.charset import Policy, codec_of, declared_charsets, decode, marked_codec
+from fhir_coder.hl7v2.charset import Policy, decode_named
 
 DELETE = '""'
 """The value that means: delete what you have. An empty field means: nothing said."""
 
-_LEADING = "\ufeff\x0b\x1c \t\r\n"
+LEADING = "\ufeff\x0b\x1c \t\r\n"
+"""Characters that may stand before a message without being part of it."""
+
+_FORMATTING = re.compile(r"\.(br|ce|sp|sk|fi|nf|in|ti)\+?(-?[0-9]{1,2})?")
 _SWITCH = re.compile(r"\x1b[\x20-\x2f]*[\x30-\x7e]?")
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
-_ONCE = frozenset({"MSH", "SFT", "EVN", "PID", "PD1", "MRG", "PV1", "PV2", "ACC", "MSA"})
+_NOT_MOVED: Mapping[int, str] = MappingProxyType({})
+ONCE = frozenset({"MSH", "SFT", "EVN", "PID", "PD1", "MRG", "PV1", "PV2", "ACC", "MSA"})
+"""Segments that stand once in the messages read here: their paths need no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +83,27 @@ class Syntax:
             "R": self.repetition,
             "E": self.escape,
             "P": self.truncation or "#",
-            ".br": "\n",
             "H": "",
             "N": "",
         }
-        return marks.get(sequence)
+        known = marks.get(sequence)
+        return _formatted(sequence) if known is None else known
+
+
+def _formatted(sequence: str) -> str | None:
+    """What a formatting command (`.br`, `.sp3`; HL7 v2.9 chapter 2.7.6) does to plain text, None where it is none.
+
+    Indents and word wrap have no meaning without a printed page.
+    """
+    command = _FORMATTING.fullmatch(sequence)
+    if command is None:
+        return None
+    name, number = command[1], command[2]
+    if name == "sk":
+        return " " * int(number or 1)
+    if name == "sp":
+        return "\n" * int(number or 1)
+    return "\n" if name in ("br", "ce") else ""
 
 
 @lru_cache(maxsize=64)
@@ -98,23 +120,37 @@ def _switched(text: str) -> str:
         return _SWITCH.sub("", text)
 
 
+def is_said(raw: str, syntax: Syntax) -> bool:
+    """Whether anything is said: neither empty, nor the delete mark, nor delimiters alone."""
+    # A letter or digit is never a delimiter. Most values begin with one.
+    if not raw or raw[0].isalnum():
+        return bool(raw)
+    bare = raw.strip()
+    return bare != DELETE and bool(bare.strip(f"{syntax.component}{syntax.subcomponent} "))
+
+
 class Field:
     """One repetition of a field, with its components and subcomponents."""
 
-    __slots__ = ("_parts", "_syntax", "path", "raw")
+    __slots__ = ("_number", "_parts", "_place", "_segment", "_syntax", "raw")
 
-    def __init__(self, raw: str, syntax: Syntax, path: str) -> None:
+    def __init__(self, raw: str, segment: Segment, number: int, place: int = 0) -> None:
         self.raw = raw
-        self.path = path
-        self._syntax = syntax
+        self._syntax = segment.syntax
+        self._segment = segment
+        self._number = number
+        self._place = place
         self._parts: list[str] | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is said: neither empty, nor the delete mark, nor delimiters alone."""
-        if not self.raw or self.is_delete:
-            return False
-        marks = self._syntax.component + self._syntax.subcomponent + " "
-        return bool(self.raw.strip(marks))
+        """Whether anything is said."""
+        return is_said(self.raw, self._syntax)
+
+    @property
+    def path(self) -> str:
+        """Where it stands; the second of several repetitions is `PID-3[2]`."""
+        path = self._segment.path_of(self._number)
+        return f"{path}[{self._place}]" if self._place else path
 
     @property
     def is_delete(self) -> bool:
@@ -130,14 +166,17 @@ class Field:
 
     def component(self, number: int) -> str:
         """A raw component, 1-based, empty where absent."""
-        parts = self.components
+        parts = self._parts or self.components
         return parts[number - 1] if number <= len(parts) else ""
 
     def text(self, component: int = 1, subcomponent: int = 1) -> str:
         """A subcomponent as text, unescaped and stripped; empty where absent or marked for deletion."""
-        raw = self.component(component)
-        if not raw:
+        parts = self._parts or self.components
+        if component > len(parts):
             return ""
+        raw = parts[component - 1]
+        if not raw or raw.isalnum():  # letters and digits alone: nothing to cut, strip or unescape
+            return raw if subcomponent == 1 else ""
         if self._syntax.subcomponent in raw:
             parts = raw.split(self._syntax.subcomponent)
             raw = parts[subcomponent - 1] if subcomponent <= len(parts) else ""
@@ -147,67 +186,90 @@ class Field:
 
     def whole(self, component: int = 1) -> str:
         """A component as text with its subcomponent marks kept: senders forget to escape the `&` of a firm's name."""
-        return self._plain(self.component(component))
+        raw = self.component(component)
+        return raw if not raw or raw.isalnum() else self._plain(raw)
 
     def _plain(self, raw: str) -> str:
         raw = raw.strip()
-        return "" if raw == DELETE else self._syntax.unescape(raw)
+        if self._syntax.escape in raw:
+            return self._syntax.unescape(raw)
+        return "" if raw == DELETE else raw
 
 
 class Segment:
-    """One segment. `path` is where it stands: `PID`, `DG1[2]`."""
+    """One segment. `path` is where it stands: `PID`, `DG1[2]`; `at` counts all segments of its message from 0.
 
-    __slots__ = ("_line", "_parts", "_shift", "name", "path", "syntax")
+    `moved` are fields filled from elsewhere, with where that is.
+    """
 
-    def __init__(self, name: str, path: str, line: str, syntax: Syntax) -> None:
+    __slots__ = ("_is_header", "_line", "_parts", "at", "moved", "name", "path", "syntax")
+
+    def __init__(self, name: str, path: str, line: str, syntax: Syntax, at: int = 0) -> None:
         self.name = name
         self.path = path
+        self.at = at
         self._line = line
         self.syntax = syntax
         self._parts: list[str] | None = None
-        self._shift = 1 if name in _HEADERS else 0
+        self._is_header = name in _HEADERS
+        self.moved: Mapping[int, str] = _NOT_MOVED
 
     @property
     def count(self) -> int:
         """The number of fields sent."""
-        return len(self._fields()) - 1 + self._shift
+        return len(self._fields()) - 1
+
+    def path_of(self, number: int) -> str:
+        """Where a field stands: `FT1[2]-11`, or the place elsewhere that it was filled from."""
+        return self.moved.get(number) or f"{self.path}-{number}"
+
+    def move(self, number: int, raw: str, path: str) -> None:
+        """Let a field say what stands at another place of the message."""
+        parts = self._fields()
+        parts.extend([""] * (number + 1 - len(parts)))
+        parts[number] = raw
+        self.moved = {**self.moved, number: path}
 
     def raw(self, number: int) -> str:
         """A whole field with its repetitions as sent, 1-based, empty where absent."""
-        parts = self._fields()
-        if self._shift and number == 1:
-            return self.syntax.field
-        place = number - self._shift
-        return parts[place] if place < len(parts) else ""
+        parts = self._parts or self._fields()
+        return parts[number] if number < len(parts) else ""
+
+    def raw_repetitions(self, number: int) -> list[str]:
+        """All repetitions of a field as sent."""
+        raw = self.raw(number)
+        return [raw] if self._is_header and number <= 2 else raw.split(self.syntax.repetition)
 
     def field(self, number: int) -> Field:
         """The first repetition of a field."""
         raw = self.raw(number)
-        if self.syntax.repetition in raw and not (self._shift and number == 2):
+        if self.syntax.repetition in raw and not (self._is_header and number == 2):
             raw = raw.split(self.syntax.repetition, 1)[0]
-        return Field(raw, self.syntax, f"{self.path}-{number}")
+        return Field(raw, self, number)
 
     def repetitions(self, number: int) -> list[Field]:
-        """The repetitions of a field that say something; the path of the second is `PID-3[2]`."""
+        """The repetitions of a field that say something."""
         raw = self.raw(number)
         if not raw:
             return []
-        path = f"{self.path}-{number}"
-        parts = raw.split(self.syntax.repetition)
-        if len(parts) == 1:
-            only = Field(raw, self.syntax, path)
-            return [only] if only else []
-        fields = (Field(part, self.syntax, f"{path}[{place}]") for place, part in enumerate(parts, 1))
-        return [field for field in fields if field]
+        if self.syntax.repetition not in raw:
+            return [Field(raw, self, number)] if is_said(raw, self.syntax) else []
+        parts = enumerate(raw.split(self.syntax.repetition), 1)
+        return [Field(part, self, number, place) for place, part in parts if is_said(part, self.syntax)]
+
+    def text(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
+        """A subcomponent of a field's first repetition as text."""
+        raw = self.raw(number)
+        if not raw or raw.isalnum():
+            return raw if component == subcomponent == 1 else ""
+        return self.field(number).text(component, subcomponent)
 
     def _fields(self) -> list[str]:
         if self._parts is None:
             self._parts = self._line.split(self.syntax.field)
+            if self._is_header:
+                self._parts.insert(1, self.syntax.field)  # MSH-1 is the separator itself
         return self._parts
-
-    def text(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
-        """A subcomponent of a field's first repetition as text."""
-        return self.field(number).text(component, subcomponent) if self.raw(number) else ""
 
 
 class Er7Message:
@@ -225,15 +287,29 @@ class Er7Message:
         """All segments in the order sent."""
         return iter(self._indexed())
 
+    def after(self, segment: Segment) -> Iterator[Segment]:
+        """The segments that follow one, in the order sent."""
+        order = self._indexed()
+        return (order[at] for at in range(segment.at + 1, len(order)))
+
     def segments(self, name: str) -> list[Segment]:
         """The segments of one name in the order sent."""
-        self._indexed()
+        if self._order is None:
+            self._indexed()
         return self._by_name.get(name, [])
 
     def segment(self, name: str) -> Segment | None:
         """The first segment of a name."""
         found = self.segments(name)
         return found[0] if found else None
+
+    def add(self, name: str, path: str) -> Segment:
+        """An empty segment at the end, for what a message says without it; `path` is where it says so."""
+        order = self._indexed()
+        segment = Segment(name, path, name, self.syntax, len(order))
+        order.append(segment)
+        self._by_name.setdefault(name, []).append(segment)
+        return segment
 
     @property
     def header(self) -> Segment:
@@ -242,15 +318,15 @@ class Er7Message:
 
     def _indexed(self) -> list[Segment]:
         if self._order is None:
-            self._order = [self._filed(line) for line in self._lines]
+            self._order = [self._filed(line, at) for at, line in enumerate(self._lines)]
         return self._order
 
-    def _filed(self, line: str) -> Segment:
+    def _filed(self, line: str, at: int) -> Segment:
         name = line[:3]
         same = self._by_name.setdefault(name, [])
         place = len(same) + 1
-        path = name if place == 1 and name in _ONCE else f"{name}[{place}]"
-        segment = Segment(name, path, line, self.syntax)
+        path = name if place == 1 and name in ONCE else f"{name}[{place}]"
+        segment = Segment(name, path, line, self.syntax, at)
         same.append(segment)
         return segment
 
@@ -261,12 +337,11 @@ def read_message(
     """Read a message. Raises UnreadableError (rules `empty`, `no_msh`, `bad_encoding_characters`, `charset`)."""
     if isinstance(body, str):
         return _read_text(body, "utf-8")
-    text = decode(body, default, policy, fallback)
-    return _read_text(text, marked_codec(body) or codec_of(declared_charsets(body)) or default)
+    return _read_text(*decode_named(body, default, policy, fallback))
 
 
 def _read_text(text: str, codec: str) -> Er7Message:
-    text = text.lstrip(_LEADING)
+    text = text.lstrip(LEADING)
     if not text:
         raise UnreadableError("", "empty", "the payload is empty")
     if not text.startswith("MSH"):
@@ -311,4 +386,4 @@ def _joined(lines: list[str], separator: str) -> list[str]:
 
 def _begins_segment(line: str, separator: str) -> bool:
     name = line[:3]
-    return len(name) == 3 and name.isalnum() and name.isupper() and name.isascii() and line[3:4] in ("", separator)
+    return line[3:4] in ("", separator) and name.isupper() and name.isalnum() and name.isascii() and len(name) == 3

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fhir_coder.hl7v2.charset import Policy
+from fhir_coder.hl7v2.places import Relocations
 from fhir_coder.model import System
 
-
-def _default_systems() -> dict[str, str]:
-    return {"DG1": System.UNKNOWN, "FT1": System.LOCAL, "PR1": System.UNKNOWN}
+DEFAULT_SYSTEMS: Mapping[str, str] = {"DG1": System.UNKNOWN, "FT1": System.LOCAL, "PR1": System.UNKNOWN}
+"""The systems of codes that name none, by segment, where a feed says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,9 @@ class FeedRules:
 
     `time_zone` (IANA) is meant where a time has no offset. `namespace` stands before every chart key,
     so that visit 1 of two hospitals stays two visits. `default_systems` gives the system of codes that name none, by
-    field (`FT1-25`) or segment (`FT1`). `concepts` are mapping tables of v2 codes (`v2-sex`, `v2-class`,
+    field (`FT1-25`) or segment (`FT1`); `code_systems` the systems that names of the sender (in capitals) mean.
+    `bill` and `ignore` are message types (`ORU^R01`, `ORU^*`) read besides, or in spite of, what is read by default.
+    `relocations` are fields that stand elsewhere. `concepts` are mapping tables of v2 codes (`v2-sex`, `v2-class`,
     `v2-relationship`, `v2-identifier-type`); a code without row stays the sender's.
     """
 
@@ -28,7 +30,11 @@ class FeedRules:
     charset_fallback: str = "cp1252"
     time_zone: str = "UTC"
     namespace: str = ""
-    default_systems: Mapping[str, str] = field(default_factory=_default_systems)
+    default_systems: Mapping[str, str] = field(default_factory=lambda: DEFAULT_SYSTEMS)
+    code_systems: Mapping[str, str] = field(default_factory=dict)
+    bill: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+    relocations: Relocations = field(default_factory=dict)
     currency: str = "USD"
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 

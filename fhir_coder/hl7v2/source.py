@@ -9,7 +9,8 @@ from decimal import Decimal
 from fhir_coder.hl7v2.dates import read_when
 from fhir_coder.hl7v2.reader import Er7Message, Field, Segment
 from fhir_coder.hl7v2.rules import FeedRules
-from fhir_coder.model import Money, Origin, Problem, When
+from fhir_coder.hl7v2.systems import read_concept
+from fhir_coder.model import Concept, Money, Origin, Problem, When
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -52,8 +53,12 @@ class Source:
             return None
         when = read_when(text, self.rules.time_zone)
         if when is None:
-            self.note(f"{segment.path}-{number}", "not_a_date")
+            self.note(segment.path_of(number), "not_a_date")
         return when
+
+    def concept(self, field: Field, place: str, procedure: bool = False) -> Concept | None:
+        """A coded field of a place (`FT1-25`), by the feed's names and default of systems there."""
+        return read_concept(field, self.rules.default_system(place), procedure, self.rules.code_systems)
 
     def number(self, text: str, path: str) -> Decimal:
         """A number; raises UnusableError after noting what is none."""

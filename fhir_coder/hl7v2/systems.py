@@ -8,7 +8,8 @@ mapping table can still be keyed by it. `I10` is ICD-10-CM (in a procedure field
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from fhir_coder.hl7v2.reader import Field
@@ -34,9 +35,12 @@ _BARE_ICD10 = frozenset({"I10", "ICD10"})
 _LOCAL = re.compile(r"99[A-Z0-9]+")
 _OID = re.compile(r"(?:URN:OID:)?([0-2](?:\.[0-9]+)+)")
 _HL7_TABLE = re.compile(r"HL7([0-9]{4})")
+_NO_NAMES: Mapping[str, str] = {}
+_SPACING = re.compile(r"[\s_-]")
 _UNDOTTED = re.compile(r"[A-Z][0-9][0-9A-Z][0-9A-Z]{1,4}")
 
 
+@lru_cache(maxsize=1024)
 def system_uri(name: str) -> str:
     """The system that a coding system name, OID or URI means; `System.UNKNOWN` for an empty name."""
     name = name.strip()
@@ -51,11 +55,12 @@ def system_uri(name: str) -> str:
     return name if ":" in name else f"urn:hl7v2:{quote(name.upper(), safe='')}"
 
 
+@lru_cache(maxsize=1024)
 def known_system(name: str) -> str | None:
     """The same, but None for names that stand in no table."""
     key = name.strip().upper()
     oid = _OID.fullmatch(key)
-    short = oid[1] if oid else re.sub(r"[\s_-]", "", key)
+    short = oid[1] if oid else _SPACING.sub("", key)
     if short in _NAMES:
         return _NAMES[short]
     table = _HL7_TABLE.fullmatch(short)
@@ -77,31 +82,48 @@ def written_code(system: str, code: str) -> str:
 
 
 def read_coding(
-    field: Field, places: tuple[int, int, int, int], default: str, procedure: bool = False
+    field: Field,
+    places: tuple[int, int, int, int],
+    default: str,
+    procedure: bool = False,
+    names: Mapping[str, str] = _NO_NAMES,
 ) -> Coding | None:
-    """The coding at the places of code, text, system name and system OID, None where no code stands there."""
+    """The coding at the places of code, text, system name and system OID, None where no code stands there.
+
+    `names` are the sender's own names of systems (in capitals), before those of the standard.
+    """
     code = field.text(places[0])
     if not code:
         return None
     name = field.text(places[2]) or field.text(places[3])
-    system = system_uri(name) if name else default
-    if procedure and re.sub(r"[\s_-]", "", name.upper()) in _BARE_ICD10:
+    own = names.get(name.upper()) if names else None
+    system = own or (system_uri(name) if name else default)
+    if procedure and name and not own and _SPACING.sub("", name.upper()) in _BARE_ICD10:
         system = System.ICD10PCS
     return Coding(system, written_code(system, code), field.whole(places[1]))
 
 
-def read_concept(field: Field, default: str = System.UNKNOWN, procedure: bool = False) -> Concept | None:
+def read_concept(
+    field: Field,
+    default: str = System.UNKNOWN,
+    procedure: bool = False,
+    names: Mapping[str, str] = _NO_NAMES,
+) -> Concept | None:
     """A CE, CWE or CNE field: up to three codings, the first of `default` where it names no system; None where empty.
 
-    `procedure` says that a bare `I10` means ICD-10-PCS.
+    `procedure` says that a bare `I10` means ICD-10-PCS. `names` are the sender's own names of systems.
     """
     if not field:
         return None
-    first = read_coding(field, (1, 2, 3, 14), default, procedure)
-    second = read_coding(field, (4, 5, 6, 17), System.UNKNOWN, procedure)
-    third = read_coding(field, (10, 11, 12, 20), System.UNKNOWN, procedure)
-    codings = tuple(coding for coding in (first, second, third) if coding)
-    text = field.whole(9) or field.whole(2) or field.whole(5)
+    first = read_coding(field, (1, 2, 3, 14), default, procedure, names)
+    if len(field.components) <= 3:
+        codings: tuple[Coding, ...] = (first,) if first else ()
+        text = field.whole(2)
+    else:
+        second = read_coding(field, (4, 5, 6, 17), System.UNKNOWN, procedure, names)
+        third = read_coding(field, (10, 11, 12, 20), System.UNKNOWN, procedure, names)
+        codings = tuple(coding for coding in (first, second, third) if coding)
+        text = field.whole(9) or field.whole(2) or field.whole(5)
     return Concept(codings, text) if codings or text else None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from fhir_coder import hl7v2
-from fhir_coder.hl7v2 import AckCode, AckError
+from fhir_coder.hl7v2 import AckCode, AckError, AckStyle, BatchFile
 from fhir_coder.intake.payloads import header_or_fault
 from fhir_coder.model import Header, MessageFormat, MessageStatus
 from fhir_coder.store.ids import new_id
@@ -13,6 +16,19 @@ from fhir_coder.store.messages import Incoming, Kept
 
 _NO_CONTROL_ID = "MSH-10: the message control id is missing"
 _COMMIT: dict[AckCode, AckCode] = {"AA": "CA", "AE": "CE", "AR": "CR"}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameContent:
+    """The messages of one frame, none where it is blank, and the batch that they came in."""
+
+    messages: tuple[Incoming, ...]
+    batch: BatchFile | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to keep. A batch without messages is not blank: it says that there are none."""
+        return not self.messages and self.batch is None
 
 
 def incoming_v2(feed: str, body: bytes) -> Incoming:
@@ -25,18 +41,60 @@ def incoming_v2(feed: str, body: bytes) -> Incoming:
     return Incoming(feed, header, body, fault)
 
 
-def acknowledge(incoming: Incoming, kept: Kept | None, at: datetime) -> tuple[bytes, ...]:
+def frame_content(feed: str, payload: bytes) -> FrameContent:
+    """What a frame holds: a message, several, or a batch (FHS, BHS)."""
+    batch = hl7v2.read_batches(payload)
+    bodies = batch.messages if batch else [body for _, body in hl7v2.split_messages(payload)]
+    return FrameContent(tuple(incoming_v2(feed, body) for body in bodies), batch)
+
+
+def answer_frame(content: FrameContent, kept: Sequence[Kept | None], at: datetime, style: AckStyle) -> list[bytes]:
+    """The payloads that answer a frame: one for each acknowledgment, or one for a whole batch.
+
+    A batch all of whose messages ask for no answer gets none.
+    """
+    said = [acknowledge(one, known, at, style) for one, known in zip(content.messages, kept, strict=True)]
+    if content.batch is None or (content.messages and not any(said)):
+        return list(chain.from_iterable(said))
+    waiting = iter(said)
+    groups = [list(chain.from_iterable(next(waiting) for _ in b.messages)) for b in content.batch.batches]
+    return [hl7v2.build_batch_answer(content.batch, groups, _own_control_id(at), _hl7_time(at))]
+
+
+def acknowledge(incoming: Incoming, kept: Kept | None, at: datetime, style: AckStyle = "auto") -> tuple[bytes, ...]:
     """The acknowledgments of a payload, none where the sender wants none.
 
     `kept` is None where it could not be written to the disk: the sender is told to send it again.
     """
-    mode = hl7v2.ack_mode(incoming.body)
     code, error = _verdict(incoming, kept)
+    return _acknowledgments(incoming.body, (code, error), at, style)
+
+
+def refuse(head: bytes, error: AckError, at: datetime, style: AckStyle) -> tuple[bytes, ...]:
+    """The rejection of a payload that is not kept, by as much of it as is known."""
+    return _acknowledgments(head, ("AR", error), at, style)
+
+
+def _acknowledgments(
+    body: bytes, verdict: tuple[AckCode, AckError | None], at: datetime, style: AckStyle
+) -> tuple[bytes, ...]:
+    mode = hl7v2.ack_mode(body, style)
+    code, error = verdict
     is_good = code == "AA"
     codes: list[AckCode] = [_COMMIT[code]] if mode.wants_accept(is_good) else []
-    codes += [code] if mode.wants_application(is_good) else []
-    time = at.strftime("%Y%m%d%H%M%S+0000")
-    return tuple(hl7v2.build_ack(incoming.body, c, control_id=new_id(at)[-20:], at=time, error=error) for c in codes)
+    # After CE or CR the sender waits for nothing more: a second answer would be taken for the next message's.
+    if mode.wants_application(is_good) and (is_good or not codes):
+        codes.append(code)
+    time = _hl7_time(at)
+    return tuple(hl7v2.build_ack(body, c, control_id=_own_control_id(at), at=time, error=error) for c in codes)
+
+
+def _hl7_time(at: datetime) -> str:
+    return at.strftime("%Y%m%d%H%M%S+0000")
+
+
+def _own_control_id(at: datetime) -> str:
+    return new_id(at)[-20:]  # MSH-10 took 20 characters before version 2.7
 
 
 def _verdict(incoming: Incoming, kept: Kept | None) -> tuple[AckCode, AckError | None]:

@@ -61,7 +61,7 @@ class IntakeDesk:
         try:
             with self._ledger.writing() as connection:
                 at = self._ledger.clock()
-                kept = [messages.keep(connection, incoming, at) for incoming, _ in batch]
+                kept = messages.keep_all(connection, [incoming for incoming, _ in batch], at)
         except Exception as error:  # nobody is acknowledged: each waiter learns it
             log.error("intake_failed", messages=len(batch), error=type(error).__name__, where=error_place(error))
             for _, future in batch:

@@ -1,4 +1,4 @@
-"""Watched folder: files are read, their payloads kept, then the file moves to `done/` or `failed/`.
+"""Watched folder: files are read, their payloads kept, then each file moves to a subfolder or is deleted.
 
 A crash between keeping and moving leaves the file: it is read again, and its payloads are recognised as repeats.
 """
@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from watchfiles import watch
 
+from fhir_coder.errors import UnreadableError
 from fhir_coder.intake.desk import IntakeDesk
-from fhir_coder.intake.payloads import header_or_fault, payloads_in
+from fhir_coder.intake.payloads import header_or_fault
+from fhir_coder.intake.stream import TooLarge, inflated, payloads_of_stream
 from fhir_coder.logs import error_place, log
 from fhir_coder.settings import FolderFeed
 from fhir_coder.store.messages import Incoming
@@ -20,8 +25,36 @@ from fhir_coder.store.messages import Incoming
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload")
 _TOGETHER = 5000
 """Payloads of one file that are committed together, so that a visit told of in many lines is charted at once."""
-_SETTLED_AFTER = 0.3
-"""Seconds without a change after which a file counts as written; senders should rename into place."""
+_BYTES_TOGETHER = 2 << 20
+"""Bytes of payloads that end such a group early: a file larger than this is never whole in memory."""
+_BLOCK = 256 << 10
+_LOOK_EVERY_MS = 500
+_LONGEST_WAIT = 300.0
+
+Stamp = tuple[int, int, int]
+"""What changes when a file is written: inode, size in bytes, time of its last change in nanoseconds."""
+
+
+class _ChangedError(Exception):
+    """The file was written to while it was read: it is read again when it has settled."""
+
+
+@dataclass(slots=True)
+class _Sighting:
+    """A file as last seen. `due_at` is on the monotonic clock; `failures` counts readings that failed in a row."""
+
+    stamp: Stamp
+    due_at: float
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the payloads of one file came to."""
+
+    messages: int = 0
+    repeats: int = 0
+    is_faulty: bool = False
 
 
 class FolderWatch:
@@ -29,60 +62,159 @@ class FolderWatch:
 
     def __init__(self, feed: FolderFeed, desk: IntakeDesk) -> None:
         self._feed, self._desk = feed, desk
+        self._seen: dict[Path, _Sighting] = {}
+        self._is_gone = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"folder {feed.name}", daemon=True)
 
     def start(self) -> None:
         """Make the folders and start reading."""
-        for folder in (self._feed.path, self._feed.path / "done", self._feed.path / "failed"):
-            folder.mkdir(parents=True, exist_ok=True)
+        for name in ("", self._feed.done, self._feed.failed, self._feed.duplicate):
+            (self._feed.path / name).mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the file at hand, then stop."""
+        """Finish what of the file at hand is in memory, then stop; the rest is read at the next start."""
         self._stop.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        self._read_all()
+        self._look()
         changes = watch(
             self._feed.path,
             stop_event=self._stop,
             recursive=False,
-            rust_timeout=500,
+            rust_timeout=_LOOK_EVERY_MS,  # network shares tell of no changes, and a file settles without one
             yield_on_timeout=True,
             debounce=100,
         )
         for _ in changes:
             if not self._stop.is_set():
-                self._read_all()
+                self._look()
 
-    def _read_all(self) -> None:
-        for path in sorted(self._feed.path.iterdir()):
+    def _look(self) -> None:
+        """Read every file that has settled, in the order of their names."""
+        try:
+            present = [path for path in sorted(self._feed.path.iterdir()) if self._is_ours(path)]
+        except OSError as error:  # a share that is gone for a while
+            if not self._is_gone:
+                log.error("folder_failed", feed=self._feed.name, error=type(error).__name__, where=error_place(error))
+            self._is_gone = True
+            return
+        self._is_gone = False
+        self._seen = {path: self._seen[path] for path in present if path in self._seen}
+        for path in present:
             if self._stop.is_set():
                 return
-            if _is_ready(path):
-                try:
-                    self._read(path)
-                except Exception as error:
-                    log.error("file_failed", feed=self._feed.name, error=type(error).__name__, where=error_place(error))
+            if self._is_settled(path):
+                self._try(path)
 
-    def _read(self, path: Path) -> None:
-        data = path.read_bytes()
-        bodies = list(payloads_in(data)) or [data]
-        incoming = [_incoming(self._feed.name, body) for body in bodies]
-        for start in range(0, len(incoming), _TOGETHER):
-            for future in self._desk.keep_together(incoming[start : start + _TOGETHER]):
-                future.result()
-        status = "failed" if any(one.fault for one in incoming) else "done"
-        _move(path, self._feed.path / status)
-        log.info("file_read", feed=self._feed.name, messages=len(incoming), status=status)
+    def _is_ours(self, path: Path) -> bool:
+        name = path.name.lower()
+        if name.startswith(".") or path.suffix.lower() in _UNFINISHED:
+            return False
+        wanted = self._feed.pattern.lower()
+        return (fnmatchcase(name, wanted) or fnmatchcase(name.removesuffix(".gz"), wanted)) and path.is_file()
+
+    def _is_settled(self, path: Path) -> bool:
+        """Whether a file has not changed for a while, by our own clock: a share's may be another."""
+        try:
+            stamp = _stamp(path)
+        except OSError:
+            return False  # gone meanwhile
+        now = time.monotonic()
+        sighting = self._seen.get(path)
+        if sighting is None or sighting.stamp != stamp:
+            sighting = self._seen[path] = _Sighting(stamp, now + self._feed.settle_seconds)
+        return now >= sighting.due_at
+
+    def _try(self, path: Path) -> None:
+        sighting = self._seen[path]
+        try:
+            self._read(path, sighting.stamp)
+        except _ChangedError:
+            del self._seen[path]
+        except Exception as error:
+            # Told once, tried again ever more seldom; a change of the file starts anew.
+            if not sighting.failures:
+                log.error("file_failed", feed=self._feed.name, error=type(error).__name__, where=error_place(error))
+            sighting.failures += 1
+            sighting.due_at = time.monotonic() + min(2.0**sighting.failures, _LONGEST_WAIT)
+        else:
+            self._seen.pop(path, None)
+
+    def _read(self, path: Path, stamp: Stamp) -> None:
+        tally = _Tally()
+        for group in _groups(self._incoming(path, tally)):
+            if self._stop.is_set():
+                return  # the file stays; what was kept is recognised at the next start
+            # The last message of a file that still grows is half a message: nothing is kept of what has changed.
+            if _stamp(path) != stamp:
+                raise _ChangedError
+            for future in self._desk.keep_together(group):
+                tally.repeats += future.result().repeat
+            tally.messages += len(group)
+        if _stamp(path) != stamp:
+            raise _ChangedError
+        self._put_away(path, tally)
+
+    def _incoming(self, path: Path, tally: _Tally) -> Iterator[Incoming]:
+        """The payloads of a file; a file without any is one empty payload. Faults are noted in the tally."""
+        is_empty = True
+        try:
+            for payload in payloads_of_stream(inflated(_blocks(path)), self._feed.max_message_bytes):
+                is_empty = False
+                if isinstance(payload, TooLarge):
+                    tally.is_faulty = True
+                    log.warning("payload_too_large", feed=self._feed.name, bytes=payload.size)
+                    continue
+                yield self._one(payload, tally)
+        except UnreadableError as error:
+            tally.is_faulty, is_empty = True, False
+            log.warning("file_cut_off", feed=self._feed.name, reason=error.rule)
+        if is_empty:
+            yield self._one(b"", tally)
+
+    def _one(self, body: bytes, tally: _Tally) -> Incoming:
+        header, fault = header_or_fault(body)
+        tally.is_faulty |= bool(fault)
+        return Incoming(self._feed.name, header, body, fault)
+
+    def _put_away(self, path: Path, tally: _Tally) -> None:
+        feed = self._feed
+        status = "failed" if tally.is_faulty else "done"
+        if status == "done" and tally.repeats == tally.messages:
+            status = "duplicate"
+        if feed.after == "delete" and status != "failed":
+            path.unlink()
+        else:
+            folder = {"done": feed.done, "failed": feed.failed, "duplicate": feed.duplicate}[status]
+            _move(path, feed.path / folder)
+        log.info("file_read", feed=feed.name, messages=tally.messages, status=status)
 
 
-def _is_ready(path: Path) -> bool:
-    if path.name.startswith(".") or path.suffix.lower() in _UNFINISHED or not path.is_file():
-        return False
-    return time.time() - path.stat().st_mtime >= _SETTLED_AFTER
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _groups(incoming: Iterable[Incoming]) -> Iterator[list[Incoming]]:
+    group: list[Incoming] = []
+    size = 0
+    for one in incoming:
+        group.append(one)
+        size += len(one.body)
+        if len(group) >= _TOGETHER or size > _BYTES_TOGETHER:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _move(path: Path, folder: Path) -> None:
@@ -92,8 +224,3 @@ def _move(path: Path, folder: Path) -> None:
         target = folder / f"{path.stem}.{number}{path.suffix}"
         number += 1
     path.rename(target)
-
-
-def _incoming(feed: str, body: bytes) -> Incoming:
-    header, fault = header_or_fault(body)
-    return Incoming(feed, header, body, fault)

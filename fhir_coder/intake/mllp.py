@@ -1,106 +1,145 @@
-"""MLLP listener: frames in, messages kept, acknowledgments out after the commit (HL7 v2 Transport, MLLP release 1)."""
+"""MLLP listener: who may connect, how many, and how it ends (HL7 v2 Transport, MLLP release 1).
+
+Limits are looked at before TLS, names in certificates after it. Who is refused is closed and logged: without a message
+there is nothing that an acknowledgment could name.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Sequence
-from concurrent.futures import Future
+import ssl
+from contextlib import suppress
+from ipaddress import IPv6Address, ip_address, ip_network
 
-from fhir_coder import hl7v2
-from fhir_coder.hl7v2 import AckError, Frame, FrameSplitter, HalfFrame, Noise, Oversize, Piece
-from fhir_coder.intake.answer import acknowledge, incoming_v2
+from fhir_coder.intake.conversation import READ, Conversation
 from fhir_coder.intake.desk import IntakeDesk
-from fhir_coder.logs import log
+from fhir_coder.intake.tls import Certificates, names_in
+from fhir_coder.logs import error_place, log
 from fhir_coder.settings import MllpFeed
-from fhir_coder.store.ids import new_id
-from fhir_coder.store.ledger import utc_now
-from fhir_coder.store.messages import Incoming, Kept
 
-_READ = 64 * 1024
+_HANDSHAKE, _TLS_END = 10.0, 2.0
+"""Seconds that a peer has for the TLS handshake, and to agree to the end of TLS."""
+_STOP = 10.0
+"""Seconds that all connections have to end when we stop."""
+_AFTER_NO_ROOM = 1.0
+"""Seconds until the next connection is tried where the system has no room for one more."""
 
 
 class MllpListener:
-    """One feed's listener on an open socket."""
+    """One feed's listener on an open socket. Raises TlsFilesError where its TLS files cannot be used."""
 
     def __init__(self, feed: MllpFeed, desk: IntakeDesk) -> None:
         self._feed, self._desk = feed, desk
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._certificates = Certificates(feed) if feed.tls_cert else None
+        self._allowed = [ip_network(network) for network in feed.allow]
+        self._names = frozenset(name.lower() for name in feed.allow_names)
+        self._bound: socket.socket | None = None
+        self._connections: dict[asyncio.Task[None], Conversation | None] = {}
 
     async def start(self, bound: socket.socket) -> None:
         """Start to accept connections."""
-        self._server = await asyncio.start_server(self._accept, sock=bound)
+        bound.setblocking(False)
+        self._bound = bound
+        self._listen()
 
     async def stop(self) -> None:
         """Accept no more; what was read is still kept and answered."""
-        if self._server:
-            self._server.close()
-        for task in list(self._connections):
+        if self._bound:
+            asyncio.get_running_loop().remove_reader(self._bound)
+            self._bound = None
+        await asyncio.sleep(0)  # a task that is cancelled before its first step would leave its socket open
+        for task, conversation in self._connections.items():
+            if conversation:
+                conversation.stop()
+            else:
+                task.cancel()  # nothing was read: it is in its TLS handshake
+        if not self._connections:
+            return
+        _, late = await asyncio.wait(self._connections, timeout=_STOP)
+        for task in late:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*late, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    def _listen(self) -> None:
+        if self._bound:
+            asyncio.get_running_loop().add_reader(self._bound, self._accept, self._bound)
+
+    def _accept(self, bound: socket.socket) -> None:
         try:
+            peer, address = bound.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # No file descriptor or memory is left: the open connections go on, and make room when they end.
+            log.error("accept_failed", feed=self._feed.name, error=type(error).__name__)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(bound)
+            loop.call_later(_AFTER_NO_ROOM, self._listen)
+            return
+        peer.setblocking(False)
+        self._admit(peer, str(address[0]))
+
+    def _admit(self, peer: socket.socket, host: str) -> None:
+        why = self._why_refused(host)
+        if why:
+            log.warning("connection_refused", feed=self._feed.name, host=host, reason=why)
+            peer.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(peer, host))
+        self._connections[task] = None
+        task.add_done_callback(self._connections.pop)
+
+    def _why_refused(self, host: str) -> str:
+        if self._allowed and not self._is_allowed(host):
+            return "address"
+        return "max_connections" if len(self._connections) >= self._feed.max_connections else ""
+
+    def _is_allowed(self, host: str) -> bool:
+        address = ip_address(host.partition("%")[0])
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address
+        return any(address in network for network in self._allowed)
+
+    async def _serve(self, peer: socket.socket, host: str) -> None:
+        try:
+            reader, writer = await self._open(peer)
+        except (OSError, TimeoutError) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            log.warning("tls_failed", feed=self._feed.name, host=host, reason=reason)
+            return
+        try:
+            if self._names and not self._names & names_in(writer.get_extra_info("peercert") or {}):
+                log.warning("connection_refused", feed=self._feed.name, host=host, reason="certificate_name")
+                return
             await self._converse(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # the peer went away, or we stop: what was acknowledged is on the disk
+        except OSError:
+            pass  # the peer went away: what was acknowledged is on the disk
+        except Exception as error:  # the other connections go on; this peer sends again what was not answered
+            where = error_place(error)
+            log.error("connection_failed", feed=self._feed.name, error=type(error).__name__, where=where)
         finally:
-            self._connections.discard(task)
             writer.close()
+            with suppress(OSError, TimeoutError):
+                await writer.wait_closed()
+
+    async def _open(self, peer: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        context: ssl.SSLContext | None = self._certificates.context() if self._certificates else None
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            peer,
+            ssl=context,
+            ssl_handshake_timeout=_HANDSHAKE if context else None,
+            ssl_shutdown_timeout=_TLS_END if context else None,
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        splitter = FrameSplitter(limit=self._feed.max_frame_bytes)
-        while chunk := await reader.read(_READ):
-            pieces = splitter.feed(chunk)
-            if pieces:
-                await asyncio.shield(self._take(pieces, writer))
-        self._report(splitter.finish())
-
-    async def _take(self, pieces: Sequence[Piece], writer: asyncio.StreamWriter) -> None:
-        """Keep all messages of what was read with one flush, then answer each in order."""
-        answers = [self._answers(piece) for piece in pieces]
-        self._report(pieces)
-        for waiting in answers:
-            for answer in await waiting:
-                writer.write(hl7v2.frame(answer))
-        await writer.drain()
-
-    def _answers(self, piece: Piece) -> Awaitable[list[bytes]]:
-        """Hand the messages of one piece in now; answer what to say once they are on the disk."""
-        handed_in: list[tuple[Incoming, Future[Kept]]] = []
-        if isinstance(piece, Frame):
-            bodies = [body for _, body in hl7v2.split_messages(piece.payload)] or [piece.payload]
-            for body in bodies:
-                incoming = incoming_v2(self._feed.name, body)
-                handed_in.append((incoming, self._desk.keep(incoming)))
-        return self._said_of(handed_in, piece)
-
-    async def _said_of(self, handed_in: list[tuple[Incoming, Future[Kept]]], piece: Piece) -> list[bytes]:
-        if isinstance(piece, Oversize):
-            error = AckError("", "207", f"the frame is larger than {self._feed.max_frame_bytes} bytes")
-            at = utc_now().strftime("%Y%m%d%H%M%S+0000")
-            return [hl7v2.build_ack(piece.head, "AR", control_id=new_id(utc_now())[-20:], at=at, error=error)]
-        said: list[bytes] = []
-        for incoming, future in handed_in:
-            try:
-                kept: Kept | None = await asyncio.wrap_future(future)
-            except Exception:
-                kept = None  # logged at the desk; the sender gets AE and keeps its message
-            said += acknowledge(incoming, kept, utc_now())
-        return said
-
-    def _report(self, pieces: Sequence[Piece]) -> None:
-        for piece in pieces:
-            if isinstance(piece, Oversize | HalfFrame | Noise):
-                log.warning(_EVENTS[type(piece)], feed=self._feed.name, bytes=piece.size)
-
-
-_EVENTS: dict[type[Piece], str] = {
-    Oversize: "frame_too_large",
-    HalfFrame: "frame_cut_off",
-    Noise: "noise_between_frames",
-}
+        conversation = Conversation(self._feed, self._desk, reader, writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = conversation
+        await conversation.run()

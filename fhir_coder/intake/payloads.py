@@ -21,13 +21,14 @@ def payloads_in(data: bytes) -> Iterator[bytes]:
         yield from (payload for _, payload in hl7v2.split_messages(data))
         return
     lines = [line for _, line in fhir.split_ndjson(data)]
-    if len(lines) > 1 and (all(line.startswith(b"{") for line in lines) or _is_whole(lines[0])):
+    if len(lines) > 1 and (all(line.startswith(b"{") for line in lines) or is_resource(lines[0])):
         yield from lines
     else:
         yield data
 
 
-def _is_whole(line: bytes) -> bool:
+def is_resource(line: bytes) -> bool:
+    """Whether a line is one whole FHIR resource."""
     try:
         fhir.load(line)
     except UnreadableError:

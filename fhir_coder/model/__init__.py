@@ -37,7 +37,7 @@ from fhir_coder.model.facts import (
     ProcedureFact,
     VisitFact,
 )
-from fhir_coder.model.messages import Header, Message, MessageFormat
+from fhir_coder.model.messages import Header, Message, MessageFormat, Verdict
 from fhir_coder.model.statuses import IN_FLIGHT, TAKEN_BY_PAYER, ClaimStatus, MessageStatus, Severity
 from fhir_coder.model.systems import BILLING_SYSTEMS, SYSTEM_SHORT_NAMES, SYSTEM_TITLES, System
 from fhir_coder.model.values import (
@@ -114,6 +114,7 @@ __all__ = [
     "System",
     "Trace",
     "Validity",
+    "Verdict",
     "VisitFact",
     "When",
     "day_of",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from fhir_coder.model.facts import MessageFacts
+from fhir_coder.model.statuses import MessageStatus
+
 
 class MessageFormat(enum.StrEnum):
     """How a payload is written."""
@@ -35,3 +38,12 @@ class Message:
     id: str
     body: bytes
     header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a message that is read: charted with its facts, or ignored or quarantined with the reason."""
+
+    status: MessageStatus
+    why: str = ""
+    facts: MessageFacts | None = None

@@ -13,6 +13,7 @@ class MessageStatus(enum.StrEnum):
     IGNORED = "ignored"
     QUARANTINED = "quarantined"
     CONFLICT = "conflict"
+    SUPERSEDED = "superseded"
 
 
 class ClaimStatus(enum.StrEnum):

@@ -6,6 +6,7 @@ from fhir_coder.settings.feeds import Feed, FolderFeed, HttpFeed, MllpFeed
 from fhir_coder.settings.load import DEFAULT_FILE, example_settings, load_settings, read_settings
 from fhir_coder.settings.payers import PayerSettings
 from fhir_coder.settings.root import Settings
+from fhir_coder.settings.rules import FeedRuleSettings
 from fhir_coder.settings.service import HttpSettings, LogSettings, StoreSettings, TableSettings, WorkerSettings
 from fhir_coder.settings.site import AddressSettings, SiteSettings
 from fhir_coder.settings.toml import to_toml
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_FILE",
     "AddressSettings",
     "Feed",
+    "FeedRuleSettings",
     "FolderFeed",
     "HttpFeed",
     "HttpSettings",

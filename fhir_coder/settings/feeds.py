@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from fhir_coder.settings.rules import Codec, FeedRuleSettings
 from fhir_coder.settings.section import Section
+from fhir_coder.settings.tokens import read_token
 
 
 class MllpFeed(Section):
@@ -18,27 +21,75 @@ class MllpFeed(Section):
     host: str = "127.0.0.1"
     port: int = Field(ge=0, le=65535)
     max_frame_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
-    charset: str = "utf-8"
+    max_connections: int = Field(default=256, ge=1)
+    idle_seconds: float = Field(default=3600.0, gt=0)
+    ack: Literal["auto", "original", "enhanced"] = "auto"
+    allow: tuple[str, ...] = ()
+    allow_names: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    charset: Codec = "utf-8"
     namespace: str = ""
+    rules: FeedRuleSettings = FeedRuleSettings()
+
+    @field_validator("allow")
+    @classmethod
+    def _networks_are_known(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for network in listed:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError("must be addresses or networks, such as 10.1.2.3 or 10.0.0.0/8") from None
+        return listed
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        if self.allow_names and not self.tls_client_ca:
+            raise ValueError("allow_names needs tls_client_ca: without it no peer shows a certificate")
+        return self
+
+
+FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$")]
 
 
 class FolderFeed(Section):
-    """A watched folder."""
+    """A watched folder. `done`, `failed` and `duplicate` are the names of its subfolders."""
 
     name: str
     kind: Literal["folder"]
     path: Path
-    charset: str = "utf-8"
+    pattern: str = Field(default="*", min_length=1)
+    settle_seconds: float = Field(default=0.3, ge=0)
+    after: Literal["move", "delete"] = "move"
+    done: FolderName = "done"
+    failed: FolderName = "failed"
+    duplicate: FolderName = "duplicate"
+    max_message_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    charset: Codec = "utf-8"
     namespace: str = ""
+    rules: FeedRuleSettings = FeedRuleSettings()
 
 
 class HttpFeed(Section):
-    """POST /hl7v2 and POST /fhir."""
+    """POST /hl7v2 and POST /fhir. Without a token of its own it asks for that of `[http]`."""
 
     name: str
     kind: Literal["http"]
-    charset: str = "utf-8"
+    token_env: str = ""
+    token_file: Path | None = None
+    charset: Codec = "utf-8"
     namespace: str = ""
+    rules: FeedRuleSettings = FeedRuleSettings()
+
+    def token(self) -> str:
+        """The feed's own bearer token, empty where none is configured. Raises ValueError with the reason."""
+        return read_token(self.token_env, self.token_file)
 
 
 Feed = Annotated[MllpFeed | FolderFeed | HttpFeed, Field(discriminator="kind")]

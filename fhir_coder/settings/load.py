@@ -69,18 +69,22 @@ _PLAIN_WORDS = {
 
 
 def _line_of(text: str, keys: list[Any]) -> int:
-    """The line of a key, or of its section where the key is missing."""
-    section = [str(k) for k in keys if not isinstance(k, int)]
+    """The line of a key, or of the nearest section or key above it that is there."""
+    path = [str(k) for k in keys if not isinstance(k, int)]
     position = next((k for k in keys if isinstance(k, int)), 0)
-    best, inside, seen = 0, len(section) == 1, -1
+    best, table, seen = 0, list[str](), -1
+    is_inside = len(path) == 1
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\[?([\w.-]+)\]", line)
+        header = re.match(r"\s*(\[\[?)([\w.-]+)\]", line)
         if header:
-            name = header[1]
-            seen += name == section[0] and line.lstrip().startswith("[[")
-            inside = name == section[0] and (seen < 0 or seen == position)
-            inside = inside or (len(section) > 2 and name == ".".join(section[:2]))
-            best = number if inside else best
-        elif inside and re.match(rf"\s*{re.escape(section[-1])}\s*=", line):
+            table = header[2].split(".")
+            seen += table == path[:1] and header[1] == "[["
+            is_inside = table == path[: len(table)] and seen in (-1, position)
+            best = number if is_inside else best
+        elif (
+            is_inside
+            and len(table) < len(path)
+            and re.match(rf"""\s*["']?{re.escape(path[len(table)])}["']?\s*=""", line)
+        ):
             return number
     return best

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import field_validator
 
-from fhir_coder.settings.feeds import Feed, FolderFeed, MllpFeed
+from fhir_coder.settings.feeds import Feed, MllpFeed
 from fhir_coder.settings.payers import PayerSettings
 from fhir_coder.settings.section import Section
 from fhir_coder.settings.service import HttpSettings, LogSettings, StoreSettings, TableSettings, WorkerSettings
 from fhir_coder.settings.site import SiteSettings
 from fhir_coder.shipped import shipped
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 class _Named(Protocol):
@@ -53,7 +55,9 @@ class Settings(Section):
     def mllp_url(self) -> str:
         """Where `send` sends to: the first MLLP feed."""
         feed = next((f for f in self.feeds if isinstance(f, MllpFeed)), None)
-        return f"mllp://{feed.host}:{feed.port}" if feed else ""
+        if feed is None:
+            return ""
+        return f"{'mllps' if feed.tls_cert else 'mllp'}://{feed.host}:{feed.port}"
 
     def local_payer_port(self) -> int:
         """The port of the first payer that is on this machine: where the sandbox payer is expected."""
@@ -62,7 +66,11 @@ class Settings(Section):
 
     def rebased(self, folder: Path) -> Settings:
         """The settings with every relative path taken from a folder."""
-        tables = self.tables.model_copy(update={"dir": folder / self.tables.dir if self.tables.dir else None})
         store = StoreSettings(url=f"sqlite:///{folder / self.store_path()}")
-        feeds = [f.model_copy(update={"path": folder / f.path}) if isinstance(f, FolderFeed) else f for f in self.feeds]
-        return self.model_copy(update={"tables": tables, "store": store, "feeds": tuple(feeds)})
+        moved = {"tables": _rebased(self.tables, folder), "store": store, "http": _rebased(self.http, folder)}
+        return self.model_copy(update=moved | {"feeds": tuple(_rebased(f, folder) for f in self.feeds)})
+
+
+def _rebased(section: AnySection, folder: Path) -> AnySection:
+    """A section with every relative path in it taken from a folder."""
+    return section.model_copy(update={name: folder / value for name, value in section if isinstance(value, Path)})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fhir_coder.settings.section import Section
+from fhir_coder.settings.tokens import read_token
 
 
 class TableSettings(Section):
@@ -31,10 +33,50 @@ class StoreSettings(Section):
 
 
 class HttpSettings(Section):
-    """Where the HTTP server listens."""
+    """Where the HTTP server listens, and who may ask it."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    token_env: str = ""
+    token_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    behind_proxy: bool = False
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> HttpSettings:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key belong together")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        if not self.behind_proxy and not _is_loopback(self.host):
+            self._check_open_to_others()
+        return self
+
+    def _check_open_to_others(self) -> None:
+        """Refuse an address that others reach without TLS or without authentication: what comes in is PHI."""
+        missing = [] if self.tls_cert else ["TLS (tls_cert, tls_key)"]
+        if not (self.token_env or self.token_file or self.tls_client_ca):
+            missing.append("authentication (token_env, token_file or tls_client_ca)")
+        if missing:
+            raise ValueError(
+                f"host is reached from other machines without {' and '.join(missing)}; "
+                "behind_proxy = true where a proxy in front does both"
+            )
+
+    def token(self) -> str:
+        """The bearer token of status, metrics and pages. Raises ValueError with the reason."""
+        return read_token(self.token_env, self.token_file)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class WorkerSettings(Section):

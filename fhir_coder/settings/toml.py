@@ -12,7 +12,7 @@ from fhir_coder.settings.root import Settings
 def to_toml(settings: Settings) -> str:
     """Settings as a TOML file that reads back to the same."""
     lines: list[str] = []
-    _write_table(lines, "", settings.model_dump(mode="json", exclude_none=True))
+    _write_table(lines, "", settings.model_dump(mode="json", exclude_none=True, by_alias=True))
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,17 +26,25 @@ class Change:
 
 def record(connection: Connection, at: datetime, change: Change) -> None:
     """Write one event."""
-    connection.execute(
-        insert(events).values(
-            at=at,
-            actor=change.actor,
-            subject=change.subject,
-            subject_id=change.subject_id,
-            from_status=change.from_status,
-            to_status=change.to_status,
-            why=change.why,
-        )
-    )
+    record_all(connection, at, [change])
+
+
+def record_all(connection: Connection, at: datetime, changes: Sequence[Change]) -> None:
+    """Write events in their order."""
+    rows = [
+        {
+            "at": at,
+            "actor": change.actor,
+            "subject": change.subject,
+            "subject_id": change.subject_id,
+            "from_status": change.from_status,
+            "to_status": change.to_status,
+            "why": change.why,
+        }
+        for change in changes
+    ]
+    if rows:
+        connection.execute(insert(events), rows)
 
 
 def events_of(connection: Connection, subject: str, subject_id: str) -> list[Any]:

@@ -21,4 +21,13 @@ def new_id(at: datetime) -> str:
         fresh = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
         number = fresh if fresh >> 80 > _last[0] >> 80 else _last[0] + 1
         _last[0] = number
+    return _written(number)
+
+
+def first_id_of(at: datetime) -> str:
+    """The id that stands before all ids given from this moment on."""
+    return _written(max(int(at.timestamp() * 1000), 0) << 80)
+
+
+def _written(number: int) -> str:
     return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))

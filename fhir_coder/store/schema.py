@@ -57,10 +57,31 @@ messages = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("status", String(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
+    Column("corrects", String(26)),
     Index("messages_by_control_id", "feed", "sender", "control_id"),
     Index("messages_by_digest", "sha256"),
     Index("messages_by_status", "status", "id"),
+    Index("messages_by_feed", "feed", "id", "status"),
+    Index("messages_by_type", "type", "id"),
+    Index("messages_by_own_control_id", "control_id", "id"),
 )
+Index(
+    "messages_by_corrected",
+    messages.c.corrects,
+    sqlite_where=messages.c.corrects.is_not(None),
+    postgresql_where=messages.c.corrects.is_not(None),
+)
+"""`corrects`: the message that a person edited to make this one, none for what a sender sent. Lists and searches never
+read `body`; the indexes that end in `id` give them their order."""
+
+message_people = Table(
+    "message_people",
+    metadata,
+    Column("digest", String(32), primary_key=True),
+    Column("message_id", String(26), ForeignKey("messages.id"), primary_key=True),
+    Index("message_people_by_message", "message_id"),
+)
+"""Which messages name an identifier of a person; `digest` is its keyed hash (`store.people`), never the identifier."""
 
 message_topics = Table(
     "message_topics",

@@ -28,13 +28,27 @@ class Work:
 
 def ask(connection: Connection, stage: str, key: str, due_at: datetime) -> None:
     """Ask for work; where it waits already, it is due at the earlier time and starts its tries anew."""
-    row = insert(work).values(stage=stage, key=key, asked_at=due_at, due_at=due_at, tries=0, generation=0)
-    again = {
+    ask_all(connection, stage, [key], due_at)
+
+
+def ask_all(connection: Connection, stage: str, keys: Collection[str], due_at: datetime) -> None:
+    """Ask for work on many keys, as `ask` does."""
+    rows = [
+        {"stage": stage, "key": key, "asked_at": due_at, "due_at": due_at, "tries": 0, "generation": 0} for key in keys
+    ]
+    if rows:
+        connection.execute(_ASK, rows)
+
+
+_NEW = insert(work)
+_ASK = _NEW.on_conflict_do_update(
+    index_elements=[work.c.stage, work.c.key],
+    set_={
         "generation": work.c.generation + 1,
         "tries": 0,
-        "due_at": func.min(work.c.due_at, row.excluded.due_at),
-    }
-    connection.execute(row.on_conflict_do_update(index_elements=[work.c.stage, work.c.key], set_=again))
+        "due_at": func.min(work.c.due_at, _NEW.excluded.due_at),
+    },
+)
 
 
 def ask_when_quiet(connection: Connection, stage: str, key: str, at: datetime, quiet: timedelta) -> None:

@@ -255,8 +255,14 @@ def test_no_output_names_a_patient(trial: Trial, scenarios: dict[str, Scenario])
         ("claims", "list"),
         ("work", "list"),
         ("messages", "list", "--json"),
+        ("messages", "list", "--patient", "LK10001"),
+        ("messages", "list", "--status", "quarantined", "--since", "2h"),
+        ("messages", "reprocess", "--all", "--accept-conflict", "--dry-run"),
+        ("messages", "reprocess", "--status", "quarantined"),
+        ("messages", "edit", "LK000101", "--with", str(trial.settings_file)),
     ):
-        outputs[" ".join(words)] = command(trial, *words).stdout
+        done = command(trial, *words)
+        outputs[" ".join(words)] = done.stdout + done.stderr
     for page in ("", "status", "metrics", "health"):
         outputs[f"GET /{page}"] = requests.get(f"http://{HOST}:{trial.http_port}/{page}", timeout=10).text
     assert outputs["adapter"]

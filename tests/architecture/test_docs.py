@@ -105,12 +105,13 @@ def sections_of_settings() -> Iterator[tuple[str, type[BaseModel]]]:
             assert isinstance(field.annotation, type)
             yield f"`[{name}]`", field.annotation
     yield "`[site.address]`", settings.AddressSettings
+    yield "`[feeds.rules]`", settings.FeedRuleSettings
 
 
 @pytest.mark.parametrize(("title", "model"), [pytest.param(t, m, id=t) for t, m in sections_of_settings()])
 def test_every_setting_is_listed_and_no_other(title: str, model: type[BaseModel]) -> None:
     listed = section(page("settings.md"), title)
-    keys = set(model.model_fields) - {"kind"}
+    keys = {field.alias or name for name, field in model.model_fields.items()} - {"kind"}
     assert keys - set(first_cells(listed)) == set()
     assert set(first_cells(listed)) - keys == set()
 
@@ -228,9 +229,9 @@ def log_events() -> set[str]:
         is_log = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "log"
         if is_log and call.args and isinstance(call.args[0], ast.Constant):
             events.add(str(call.args[0].value))
-    from fhir_coder.intake.mllp import _EVENTS
+    from fhir_coder.intake.conversation import EVENTS
 
-    return events | set(_EVENTS.values())
+    return events | set(EVENTS.values())
 
 
 # --- pages and links

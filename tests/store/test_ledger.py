@@ -329,6 +329,39 @@ def test_two_threads_that_keep_the_same_messages_keep_each_once(ledger: Ledger) 
     assert (count(ledger, message_table), count(ledger, work_table)) == (20, 20)
 
 
+def test_payloads_kept_together_are_judged_as_if_they_came_one_by_one(ledger: Ledger) -> None:
+    """A repeat or a conflict within one commit is one, and control ids count by feed and sender."""
+    keep(ledger, incoming(b"MSH|old", control_id="C0"))
+    together = [
+        incoming(b"MSH|old", control_id="C0"),
+        incoming(b"MSH|1", control_id="C1"),
+        incoming(b"MSH|1", control_id="C1"),
+        incoming(b"MSH|2", control_id="C1"),
+        incoming(b"MSH|2", control_id="C1", sender="OTHER|CLINIC"),
+        incoming(b"{}", control_id=""),
+        incoming(b"{}", control_id=""),
+        incoming(b"{}", control_id="", feed="other"),
+        incoming(b"???", control_id="", fault="MSH-2: no separators"),
+    ]
+    with ledger.writing() as connection:
+        kept = messages.keep_all(connection, together, NOON)
+
+    assert [k.repeat for k in kept] == [True, False, True, False, False, False, True, False, False]
+    assert [k.status.value for k in kept[3:5]] == ["conflict", "received"]
+    assert (kept[1].id, kept[5].id) == (kept[2].id, kept[6].id)
+    assert count(ledger, message_table) == 7
+    assert count(ledger, work_table) == 5
+
+
+def test_keeping_never_walks_through_the_messages_of_a_feed(ledger: Ledger) -> None:
+    """Intake must not slow down as the ledger grows, whatever indexes are added."""
+    for query, named in ((messages._BY_CONTROL_ID, {"feed": "f", "sender": "s"}), (messages._BY_DIGEST, {})):
+        text = str(query.params(**named, values=["a", "b"]).compile(compile_kwargs={"literal_binds": True}))
+        with ledger.reading() as connection:
+            plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
+        assert "messages_by_control_id" in plan or "messages_by_digest" in plan
+
+
 def test_a_change_of_status_writes_an_event_and_no_change_writes_none(ledger: Ledger) -> None:
     kept = keep(ledger, incoming())
     with ledger.writing() as connection:

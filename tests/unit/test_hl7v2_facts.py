@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_coder.errors import UnreadableError
-from fhir_coder.hl7v2.facts import facts_from_message, is_billed
+from fhir_coder.hl7v2.facts import facts_from_message
 from fhir_coder.hl7v2.header import read_header
 from fhir_coder.hl7v2.rules import FeedRules
+from fhir_coder.hl7v2.types import is_billed, why_ignored
 from fhir_coder.model import (
     Address,
     CancelFact,
+    CareTeamMember,
     ChargeFact,
     Coding,
     Concept,
@@ -415,6 +417,102 @@ def test_credit_without_any_id_has_the_identity_of_the_charge_that_looks_like_it
     assert (credit.kind, credit.reverses, credit.identity) == ("CR", "", charge.identity)
 
 
+# --- persons in segments of their own ------------------------------------------------------------
+
+
+def roles(team: tuple[CareTeamMember, ...]) -> list[tuple[str, str]]:
+    return [(m.role, m.practitioner.name.family if m.practitioner and m.practitioner.name else "") for m in team]
+
+
+def test_rol_and_prt_after_the_patient_and_the_visit_name_its_doctors() -> None:
+    facts = read(
+        PID,
+        "ROL|1|AD|PP^Primary^HL70443|31^Prim^Pat",
+        PV1,
+        "PV2||",
+        "PRT|1|AD||RP^Referring^HL70912|32^Ref^Ray",
+        "ROL|2|AD|AT|1^Able^Ann^^^^^^&2.16.840.1.113883.4.6&ISO",
+        "ROL|3|DE|CP|33^Gone^Gus",
+        "ROL|4|AD|XX|34^Other^Olly",
+        "DG1|1||J18.9^^I10",
+        "ROL|5|AD|RP|35^Far^Fay",
+    )
+    [visit] = only(VisitFact, facts)
+    assert roles(visit.care_team) == [
+        ("attending", "Able"),
+        ("admitting", "Baker"),
+        ("primary", "Prim"),
+        ("referring", "Ref"),
+    ]
+
+
+def test_persons_after_a_procedure_or_a_charge_belong_to_it() -> None:
+    facts = read(
+        PID,
+        PV1,
+        "PR1|1||G0463^^HCPCS||20260301||||||9^Cut^Cy",
+        "ROL|1|AD|AP|41^Helper^Hal",
+        "PR1|2||G0438^^HCPCS||20260301",
+        "FT1|1|T1||20260301||CG|X1",
+        "NTE|1||a note",
+        "PRT|1|AD||OP|42^Order^Ola",
+        kind="DFT^P03",
+    )
+    procedures, [charge] = only(ProcedureFact, facts), only(ChargeFact, facts)
+    assert [roles(p.care_team) for p in procedures] == [[("surgeon", "Cut"), ("rendering", "Helper")], []]
+    assert roles(charge.care_team) == [("ordering", "Order")]
+
+
+# --- orders and results --------------------------------------------------------------------------
+
+ORDERS = FeedRules(bill=frozenset({"ORU^R01", "OML^*"}))
+OBR = "OBR|1|P1|F1^LAB|{code}|||20260302101500|||||||||16^Order^Ola|||||||||{status}" + "|" * 6 + "R05^^I10"
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds"), [("F", [False]), ("C", [False]), ("X", [True]), ("P", []), ("", []), ("I", [])]
+)
+def test_a_final_result_is_a_procedure_and_a_cancelled_one_takes_it_back(status: str, kinds: list[bool]) -> None:
+    facts = read(PID, PV1, OBR.format(code="24331-1^Lipids^LN", status=status), kind="ORU^R01", rules=ORDERS)
+    assert [fact.removed for fact in only(ProcedureFact, facts)] == kinds
+
+
+def test_a_result_has_the_service_its_day_its_orderer_and_its_reason() -> None:
+    facts = read(PID, PV1, OBR.format(code="24331-1^Lipids^LN", status="F"), kind="OML^O21", rules=ORDERS)
+    [fact] = only(ProcedureFact, facts)
+    assert fact.concept.codings == (Coding(System.LOINC, "24331-1", "Lipids"),)
+    assert (fact.performed or When("")).text.startswith("2026-03-02T10:15:00")
+    assert (roles(fact.care_team), fact.reason_concepts[0].codings[0].code) == ([("ordering", "Order")], "R05")
+    assert fact.identity == f"OBR/F1|LAB/{System.LOINC}|24331-1"
+    assert only(VisitFact, facts)[0].billable is True
+
+
+def test_orders_inside_a_charge_message_are_no_second_procedure() -> None:
+    facts = read(PID, PV1, OBR.format(code="24331-1^Lipids^LN", status="F"), kind="DFT^P03", rules=ORDERS)
+    assert only(ProcedureFact, facts) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("ORU^R01", "unless the feed's rules list"),
+        ("ADT^A40", "a merge or move"),
+        ("ADT^A31", "patient data without a visit"),
+        ("BAR^P02", "purged"),
+        ("SIU^S12", "a type that bills nothing"),
+    ],
+)
+def test_a_type_that_is_ignored_says_why(kind: str, reason: str) -> None:
+    assert reason in why_ignored(kind)
+
+
+def test_a_feed_may_bill_and_ignore_types_but_never_merges() -> None:
+    rules = FeedRules(bill=frozenset({"ORU^R01", "OML^*", "ADT^*"}), ignore=frozenset({"DFT^P11", "BAR^*"}))
+    billed = {k for k in ("ORU^R01", "ORU^R03", "OML^O21", "ADT^Z01", "ADT^A40", "DFT^P03") if is_billed(k, rules)}
+    assert billed == {"ORU^R01", "OML^O21", "ADT^Z01", "DFT^P03"}
+    assert [why_ignored(k, rules) for k in ("DFT^P11", "BAR^P01")] == ["a type that the feed's rules ignore"] * 2
+
+
 # --- coverage -------------------------------------------------------------------------------------
 
 
@@ -438,6 +536,15 @@ def test_coverage_is_read_from_in1_and_in2() -> None:
     assert first.identity != second.identity
 
 
+def test_member_number_and_authorisation_may_stand_in_in2_and_in3() -> None:
+    first, second = only(
+        CoverageFact,
+        read(PID, PV1, "IN1|1|A", "IN2|1|||||MCARE7", "IN3|1|CERT9^^^PAY", "IN1|2|B" + "|" * 12 + "AUTH", "IN3|1|C"),
+    )
+    assert (first.subscriber_id, first.prior_authorization) == ("MCARE7", "CERT9")
+    assert (second.subscriber_id, second.prior_authorization) == ("", "AUTH")
+
+
 @pytest.mark.parametrize(("cob", "set_id", "order"), [("2", "1", 2), ("S", "1", 2), ("", "3", 3), ("x", "", 1)])
 def test_order_of_benefits_is_the_priority_else_the_set_id(cob: str, set_id: str, order: int) -> None:
     in1 = f"IN1|{set_id}|P" + "|" * 20 + cob
@@ -451,7 +558,9 @@ def test_guarantor_is_read_from_gt1() -> None:
 
 # --- whatever comes -------------------------------------------------------------------------------
 
-SEGMENT_NAMES = st.sampled_from(["PID", "PV1", "DG1", "PR1", "FT1", "RXA", "ORC", "IN1", "IN2", "GT1", "EVN", "ZZZ"])
+SEGMENT_NAMES = st.sampled_from(
+    ["PID", "PV1", "DG1", "PR1", "FT1", "RXA", "ORC", "OBR", "ROL", "PRT", "IN1", "IN2", "IN3", "GT1", "EVN", "ZZZ"]
+)
 FIELDS = st.lists(st.text(alphabet='0129AC^~&\\"X.-I', max_size=12), max_size=32)
 
 

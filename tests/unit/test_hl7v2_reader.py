@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_coder.errors import UnreadableError
-from fhir_coder.hl7v2.charset import decode
+from fhir_coder.hl7v2.charset import Policy, decode
 from fhir_coder.hl7v2.header import read_header
 from fhir_coder.hl7v2.reader import read_message
 
@@ -55,6 +55,10 @@ def test_header_fields_count_the_separator_as_field_1() -> None:
         (r"lonely \ mark", r"lonely \ mark"),
         (r"\C2842\plain", "plain"),
         (r"\M2442\ž", "ž"),
+        (r"short\P\ ", "short#"),
+        (r"one\.sp2\two\.sp\three", "one\n\ntwo\nthree"),
+        (r"a\.sk3\b\.in+4\\.ti-2\\.fi\\.nf\c\.ce\d", "a   bc\nd"),
+        (r"\.zz\ kept", r"\.zz\ kept"),
     ],
 )
 def test_escape_sequences_are_resolved_and_unknown_ones_kept(raw: str, text: str) -> None:
@@ -172,6 +176,43 @@ def test_bytes_outside_the_declared_set_are_unreadable_or_replaced_by_policy() -
     assert caught.value.rule == "charset"
     assert "Ä" not in str(caught.value)
     assert "\ufffd" in decode(body, policy="replace")
+
+
+@pytest.mark.parametrize(
+    ("policy", "declared", "read"),
+    [
+        ("strict", "ASCII", None),
+        ("replace", "ASCII", "M\ufffdller"),
+        ("fallback", "ASCII", "Müller"),
+        ("strict", "UNICODE UTF-8", None),
+        ("replace", "UNICODE UTF-8", "M\ufffdller"),
+        ("fallback", "UNICODE UTF-8", "Müller"),
+        ("strict", "KLINGON", None),
+        ("replace", "KLINGON", "Müller"),
+        ("fallback", "KLINGON", "Müller"),
+        ("strict", "8859/1", "Müller"),
+    ],
+)
+def test_a_wrongly_declared_character_set_is_read_by_policy(policy: Policy, declared: str, read: str | None) -> None:
+    body = f"{MSH}||||||{declared}\rPID|Müller".encode("latin-1")
+    if read is None:
+        with pytest.raises(UnreadableError, match=r"^MSH-18: "):
+            decode(body, policy=policy)
+    else:
+        assert decode(body, policy=policy).endswith(read)
+
+
+@pytest.mark.parametrize("declared", ["ASCII~8859/1", "8859/1~ISO IR87", "ASCII~"])
+def test_repetitions_of_the_declared_set_are_all_looked_at(declared: str) -> None:
+    body = f"{MSH}||||||{declared}\rPID|Muller".encode("latin-1")
+    assert decode(body).endswith("Muller")
+
+
+def test_the_header_is_read_whatever_the_character_set_of_the_rest_is() -> None:
+    body = f"{MSH}||||||KLINGON\rPID|Ä".encode()
+    assert read_header(body).type == "ADT^A01"
+    with pytest.raises(UnreadableError):
+        read_message(body)
 
 
 def test_header_has_type_control_id_sender_and_version() -> None:

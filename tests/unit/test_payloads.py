@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_coder.errors import UnreadableError
+from fhir_coder.intake import stream
 from fhir_coder.intake.payloads import header_or_fault, payloads_in, read_header
+from fhir_coder.intake.stream import TooLarge, inflated, payloads_of_stream
 from fhir_coder.model import Header, MessageFormat
 
 MSH = b"MSH|^~\\&|APP|CLINIC|||20261103100000||ADT^A04|C1|P|2.5.1\r"
@@ -125,3 +128,108 @@ def test_an_hl7_header_tells_type_control_id_and_sender() -> None:
         "C1",
         "APP|CLINIC",
     )
+
+
+# --- streams: the same payloads, without the whole in memory
+
+
+@pytest.fixture
+def small_files_are_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SMALL", 64)
+
+
+def chunked(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def streamed(data: bytes, size: int, limit: int = 10_000) -> list[bytes | TooLarge]:
+    return list(payloads_of_stream(chunked(data, size), limit))
+
+
+ER7_PARTS = st.sampled_from(
+    [
+        MSH,
+        PID,
+        b"FHS|^~\\&\r",
+        b"BHS|^~\\&\n",
+        b"BTS|1\r\n",
+        b"\x0b" + MSH,
+        b"\x1c\r",
+        b"note\n",
+        b" MSH|^~\\&|\n",
+        b"MSHX\r",
+    ]
+)
+
+
+@pytest.mark.usefixtures("small_files_are_tiny")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ER7_PARTS | st.binary(max_size=20), max_size=12), st.integers(1, 90))
+def test_a_streamed_hl7_file_gives_the_payloads_of_the_whole(parts: list[bytes], size: int) -> None:
+    data = b"".join(parts)
+    if not data.lstrip(BOM + b" \t\r\n").startswith(b"{"):
+        assert streamed(data, size) == payloads(data)
+
+
+@pytest.mark.usefixtures("small_files_are_tiny")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from([ENCOUNTER, PATIENT, b"not json", b"", BOM + PATIENT]), max_size=12), st.integers(1, 90)
+)
+def test_streamed_ndjson_gives_the_payloads_of_the_whole(lines: list[bytes], size: int) -> None:
+    data = b"\n".join([PATIENT, *lines, ENCOUNTER])
+
+    assert streamed(data, size) == payloads(data)
+
+
+@pytest.mark.usefixtures("small_files_are_tiny")
+def test_a_streamed_message_over_the_limit_is_told_and_the_others_are_kept() -> None:
+    long = MSH + b"OBX|1|ED|||" + b"x" * 5000 + b"\r"
+    data = MSH + PID + long + MSH + PID + long
+
+    assert streamed(data, 50, limit=500) == [MSH + PID, TooLarge(len(long)), MSH + PID, TooLarge(len(long))]
+
+
+@pytest.mark.usefixtures("small_files_are_tiny")
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_what_is_over_the_limit_is_passed_over_whatever_the_blocks(size: int) -> None:
+    line = b'{"resourceType":"Patient","id":"' + b"x" * 2000 + b'"}\n'
+
+    assert streamed(PATIENT + b"\n" + line + PATIENT, size, limit=500) == [PATIENT, TooLarge(len(line)), PATIENT]
+
+
+@pytest.mark.usefixtures("small_files_are_tiny")
+def test_one_json_document_over_the_limit_is_one_payload_too_large() -> None:
+    pretty = json.dumps({"resourceType": "Bundle", "entry": [{"a": n} for n in range(200)]}, indent=1).encode()
+
+    assert streamed(pretty, 100, limit=500) == [TooLarge(len(pretty))]
+    assert streamed(pretty, 100) == [pretty]
+
+
+@pytest.mark.usefixtures("small_files_are_tiny")
+def test_ndjson_over_the_limit_whose_first_line_is_broken_is_still_ndjson() -> None:
+    data = b'{"resourceType":"Pat\n' + (PATIENT + b"\n") * 20
+
+    assert streamed(data, 100, limit=500) == [b'{"resourceType":"Pat', *[PATIENT] * 20]
+
+
+@given(st.binary(max_size=500), st.integers(1, 50), st.integers(0, 2))
+def test_gzip_is_unpacked_whatever_the_blocks_and_members(data: bytes, size: int, members: int) -> None:
+    packed = b"".join(gzip.compress(part) for part in [data] * members)
+
+    assert b"".join(inflated(chunked(packed, size))) == data * members
+
+
+@given(st.binary(max_size=100).filter(lambda data: not data.startswith(b"\x1f\x8b")), st.integers(1, 50))
+def test_what_is_not_gzip_passes_as_it_is(data: bytes, size: int) -> None:
+    assert b"".join(inflated(chunked(data, size))) == data
+
+
+@pytest.mark.parametrize(
+    "broken", [gzip.compress(MSH * 50)[:-9], gzip.compress(MSH)[:10] + b"\xff" * 40], ids=["cut", "bad"]
+)
+def test_gzip_that_is_cut_off_or_damaged_is_told(broken: bytes) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        list(inflated([broken]))
+
+    assert caught.value.rule == "gzip"

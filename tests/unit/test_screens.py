@@ -30,11 +30,10 @@ from fhir_coder.screens import (
     claim_text,
     conversion_text,
     listing,
-    message_text,
     status_text,
     stored_claim_text,
-    visible,
 )
+from fhir_coder.screens_messages import message_text, visible
 from fhir_coder.store import Ledger, claims, messages
 from fhir_coder.store.events import events_of
 from fhir_coder.store.messages import Incoming

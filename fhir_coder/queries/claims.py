@@ -1,4 +1,4 @@
-"""What the commands and pages ask the ledger: lists, and one thing with its whole story."""
+"""Claims in the ledger: lists without their bodies, and one claim with its whole story."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlalchemy import or_, select
 from fhir_coder.errors import NotFoundError
 from fhir_coder.store import Ledger, claims, events
 from fhir_coder.store.schema import claims as claim_table
-from fhir_coder.store.schema import message_topics, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +19,6 @@ class ClaimStory:
     row: Any
     attempts: list[Any]
     events: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageStory:
-    """A message with its topics (chart keys among them) and events."""
-
-    row: Any
-    topics: list[str]
-    events: list[Any]
-
-
-def list_messages(ledger: Ledger, status: str = "", limit: int = 50) -> list[Any]:
-    """Messages without their bodies, newest first."""
-    columns = [c for c in messages.c if c.name != "body"]
-    query = select(*columns).order_by(messages.c.id.desc()).limit(limit)
-    if status:
-        query = query.where(messages.c.status == status)
-    with ledger.reading() as connection:
-        return list(connection.execute(query).all())
 
 
 def list_claims(ledger: Ledger, status: str = "", limit: int = 50) -> list[Any]:
@@ -60,19 +40,6 @@ def claim_story(ledger: Ledger, name: str) -> ClaimStory:
         if row is None:
             raise NotFoundError("no such claim: fhir-coder claims list shows them")
         return ClaimStory(row, claims.attempts_of(connection, row.id), events.events_of(connection, "claim", row.id))
-
-
-def message_story(ledger: Ledger, name: str) -> MessageStory:
-    """A message by its ledger id or its control id (newest). Raises NotFoundError."""
-    named = or_(messages.c.id == name, messages.c.control_id == name)
-    query = select(messages).where(named).order_by(messages.c.id.desc()).limit(1)
-    with ledger.reading() as connection:
-        row = connection.execute(query).first()
-        if row is None:
-            raise NotFoundError("no such message: fhir-coder messages list shows them")
-        filed = select(message_topics.c.topic).where(message_topics.c.message_id == row.id)
-        topics = sorted(connection.execute(filed).scalars())
-        return MessageStory(row, topics, events.events_of(connection, "message", row.id))
 
 
 def resubmit(ledger: Ledger, name: str, actor: str) -> str:

@@ -1,0 +1,55 @@
+"""Which message types say something to bill by, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fhir_coder.hl7v2.rules import FeedRules
+
+BILLING_TYPES = frozenset(
+    {f"ADT^{event}" for event in ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13")}
+    | {f"BAR^{event}" for event in ("P01", "P05", "P06", "P12")}
+    | {"DFT^P03", "DFT^P11", "VXU^V04"}
+)
+"""The message types that are read for facts where a feed's rules say nothing else."""
+
+ORDER_FAMILIES = frozenset({"ORU", "ORM", "OML", "OMG"})
+"""Results and orders: read only where a feed's rules list them, as a charge for the same work often comes too."""
+
+READABLE_FAMILIES = frozenset({"ADT", "BAR", "DFT", "VXU"}) | ORDER_FAMILIES
+"""The families whose events a feed's rules may list."""
+
+_MERGES = ("A18", "A30", "A34", "A35", "A36", "A39", "A40", "A41", "A42", "A43", "A44", "A45", "A46", "A47", "A48")
+_MERGE = "a merge or move of patients, accounts or visits: charts are not joined by it"
+_PATIENT = "patient data without a visit: what the messages of a visit say of the patient counts for its claim"
+
+NEVER_BILLED: Mapping[str, str] = {
+    **{f"ADT^{event}": _MERGE for event in (*_MERGES, "A49", "A50", "A51")},
+    **{f"ADT^{event}": _PATIENT for event in ("A28", "A29", "A31")},
+    "BAR^P02": "an account is purged at the sender: its claims stay as they are",
+}
+"""Types that no rule can make billable, with the reason."""
+
+
+def is_billed(kind: str, rules: FeedRules | None = None) -> bool:
+    """Whether messages of a type (`DFT^P03`) are read for facts; others are acknowledged and recorded as ignored."""
+    return not why_ignored(kind, rules)
+
+
+def why_ignored(kind: str, rules: FeedRules | None = None) -> str:
+    """Why messages of a type are not read for facts, empty where they are."""
+    rules = rules or _STANDARD
+    if kind in NEVER_BILLED:
+        return NEVER_BILLED[kind]
+    family = kind.partition("^")[0]
+    every = f"{family}^*"
+    if kind in rules.ignore or every in rules.ignore:
+        return "a type that the feed's rules ignore"
+    if kind in BILLING_TYPES or kind in rules.bill or every in rules.bill:
+        return ""
+    if family in ORDER_FAMILIES:
+        return "orders and results bill nothing unless the feed's rules list their type (bill)"
+    return "a type that bills nothing"
+
+
+_STANDARD = FeedRules()
