@@ -24,15 +24,18 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.convert
 	$(BIN)/python -m tests.bench.facts
+	$(BIN)/python -m tests.bench.fhir_facts
 	$(BIN)/python -m tests.bench.durable_acks
+	$(BIN)/python -m tests.bench.charts
 
 # Many more examples for the property tests.
 fuzz: $(VENV)/.dev
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit -n 2 -q
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz tests/unit -m hypothesis -o timeout=3600 -n 2 -q
 
-# Kills the adapter again and again in the middle of its work.
+# Kills the adapter again and again in the middle of its work; plays many invented visits in any order.
 soak: $(VENV)/.dev
 	FHIR_CODER_KILLS=50 FHIR_CODER_STREAM_MB=1000 $(BIN)/python -m pytest tests/acceptance -q
+	FHIR_CODER_SEEDS=$${FHIR_CODER_SEEDS:-60} $(BIN)/python -m pytest tests/chaos -n 2 -q
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

@@ -20,10 +20,18 @@ from fhir_coder.settings import Feed, PayerSettings, Settings, SiteSettings, exa
 from fhir_coder.shipped import shipped
 from fhir_coder.stages import PayerLine, Stages, TryLog
 from fhir_coder.store import Ledger, open_ledger
+from fhir_coder.store.inbox import file_inbox
 from fhir_coder.terminology import Tables, load_tables, open_codesets
 
-V2_TABLES = ("v2-sex", "v2-class", "v2-relationship", "v2-identifier-type")
-"""The concept tables that translate HL7 v2 table codes to FHIR codes."""
+V2_TABLES = (
+    "v2-sex",
+    "v2-class",
+    "v2-relationship",
+    "v2-identifier-type",
+    "v2-admission-type",
+    "v2-discharge-disposition",
+)
+"""The concept tables that translate HL7 v2 table codes to those of FHIR and of the bill."""
 
 
 class App:
@@ -56,7 +64,7 @@ class App:
     @cached_property
     def tables(self) -> Tables:
         """The mapping tables, site over shipped."""
-        return load_tables(self.settings.table_folders())
+        return load_tables(self.settings.table_folders(), when_unknown=self.settings.tables.when_unknown)
 
     @cached_property
     def rulebook(self) -> Rulebook:
@@ -69,6 +77,7 @@ class App:
         return Rulebook(
             site=site.value(),
             payers=tuple(p.value() for p in settings.payers),
+            billing=settings.billing.value(),
             tables=self.tables,
             code_sets=code_sets,
             hl7v2_rules=v2,
@@ -81,9 +90,10 @@ class App:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, made where it is not there yet."""
+        """The ledger, made where it is not there yet. What a service that died had acknowledged is filed first."""
         ledger = open_ledger(self.settings.store_path())
         self._open.callback(ledger.close)
+        file_inbox(ledger)
         return ledger
 
     @cached_property

@@ -5,10 +5,11 @@ Never guesses: what no row, or more than one row, fits is a gap. Pure: tables an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 
 from fhir_coder.charts import is_stay
 from fhir_coder.model import (
@@ -37,6 +38,7 @@ from fhir_coder.model import (
     day_of,
 )
 from fhir_coder.terminology import Tables
+from fhir_coder.terminology.translate import EPISODE_TABLE
 
 ICD10_STARTS = date(2015, 10, 1)
 """First date of service with ICD-10-CM and ICD-10-PCS in the United States (45 CFR 162.1002)."""
@@ -44,17 +46,32 @@ ICD10_STARTS = date(2015, 10, 1)
 MAX_POINTERS = 4
 """Diagnosis pointers a claim line carries (837P SV107, 837I by the same limit)."""
 
+_Service = ChargeFact | ProcedureFact | ImmunizationFact | VisitFact
+
 _KIND_OF_SYSTEM = {System.SNOMED: Kind.PROCEDURE, System.CVX: Kind.IMMUNIZATION}
 _CENT = Decimal("0.01")
 
 
-def code_chart(chart: Chart, tables: Tables, payer: str = "", currency: str = "USD") -> CodedChart:
+_SIDES = {"LT": "left", "RT": "right", "50": "bilateral"}
+
+
+@dataclass(frozen=True, slots=True)
+class VisitPlace:
+    """What the site knows of a visit besides its chart: the feed it came by, and its CMS place of service code."""
+
+    feed: str = ""
+    care_setting: str = ""
+
+
+def code_chart(
+    chart: Chart, tables: Tables, payer: str = "", currency: str = "USD", place: VisitPlace = VisitPlace()
+) -> CodedChart:
     """Choose the billing codes of one chart.
 
     Charges make the lines. Where none came, procedures, vaccinations and the visit itself do, priced by the fee
     tables: a service is never billed from two sources.
     """
-    coder = _Coder(chart, tables, payer, currency)
+    coder = _Coder(chart, tables, payer, currency, place)
     if chart.service_date and chart.service_date < ICD10_STARTS:
         return CodedChart(chart, (), (), (), (), notes=("before_icd10",))
     coder.code_diagnoses()
@@ -68,13 +85,15 @@ class _Coder:
     tables: Tables
     payer: str
     currency: str
+    place: VisitPlace = VisitPlace()
     diagnoses: list[CodedDiagnosis] = field(default_factory=list)
     procedures: list[CodedProcedure] = field(default_factory=list)
     lines: list[CodedLine] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     not_billable: list[Trace] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    positions: dict[str, int] = field(default_factory=dict)
+    positions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    brought: list[tuple[Choice, _Service]] = field(default_factory=list)
 
     def coded(self) -> CodedChart:
         return CodedChart(
@@ -96,15 +115,20 @@ class _Coder:
             self._diagnoses_of_vaccinations()
 
     def _code_diagnosis(self, fact: DiagnosisFact) -> None:
-        choice = self._choose(Kind.DIAGNOSIS, fact.concept, fact.origin, self.chart.service_date)
+        choice = self._choose(Kind.DIAGNOSIS, fact.concept, fact.origin, self._context(self.chart.service_date, fact))
         if choice is None or choice.code is None:
             return
-        known = self._position(choice.code.code, fact)
-        if known is None:
-            known = len(self.diagnoses)
-            self.diagnoses.append(CodedDiagnosis(choice.code, fact, choice.trace))
-        for name in (choice.code.code, fact.identity, *(f"{c.system}|{c.code}" for c in fact.concept.codings)):
-            self.positions.setdefault(name, known)
+        places = []
+        for one in (choice, *choice.also):
+            assert one.code is not None
+            known = self._position(one.code.code, fact)
+            if known is None:
+                known = len(self.diagnoses)
+                self.diagnoses.append(CodedDiagnosis(one.code, fact, one.trace))
+            self.positions.setdefault(one.code.code, (known,))
+            places.append(known)
+        for name in (fact.identity, *(f"{c.system}|{c.code}" for c in fact.concept.codings)):
+            self.positions.setdefault(name, tuple(places))
 
     def _position(self, code: str, fact: DiagnosisFact) -> int | None:
         # A stay names its admitting diagnosis beside the principal one, be it the same (UB-04 FL 67 and 69).
@@ -127,32 +151,41 @@ class _Coder:
             self._code_charge(charge)
         for procedure in self.chart.procedures:
             self._code_procedure(procedure)
-        if self.chart.charges:
-            return
-        for immunization in self.chart.immunizations:
-            self._code_immunization(immunization)
-        if self.chart.visit:
-            self._code_visit(self.chart.visit)
+        if not self.chart.charges:
+            for immunization in self.chart.immunizations:
+                self._code_immunization(immunization)
+            if self.chart.visit:
+                self._code_visit(self.chart.visit)
+        self._bill_brought()
+
+    def _bill_brought(self) -> None:
+        """What rows bring beside their code, unless the visit bills it already: a service has one source."""
+        billed = {(line.code.code, day_of(line.service_date)) for line in self.lines}
+        for choice, fact in self.brought:
+            assert choice.code is not None
+            when = _when(fact)
+            if (choice.code.code, day_of(when)) not in billed:
+                self._add_priced_line(choice, fact, when, self._pointers(self._reasons(fact)))
 
     def _code_charge(self, fact: ChargeFact) -> None:
         on = day_of(fact.service_date) or self.chart.service_date
         concepts = [c for c in (fact.concept, fact.item) if c]
-        choice = self._choose(_service_kind(fact.concept), fact.concept, fact.origin, on, also=concepts[1:])
-        if choice is None:
+        kind = _service_kind(fact.concept)
+        choice = self._choose(kind, fact.concept, fact.origin, self._context(on, fact), also=concepts[1:])
+        if choice is None or choice.code is None:
             return
-        if choice.code is None:
-            return
+        self.brought += [(one, fact) for one in choice.also]
         unit, net = self._amounts(fact, choice)
         line = CodedLine(
             choice.code,
             fact,
             choice.trace,
             fact.service_date,
-            fact.quantity,
+            fact.quantity * choice.units,
             unit,
             net,
-            modifiers=fact.modifiers,
-            diagnoses=self._pointers([*fact.diagnosis_refs, *(c.key for c in fact.diagnoses)]),
+            modifiers=_modifiers(fact, choice),
+            diagnoses=self._pointers(self._reasons(fact)),
             care_team=fact.care_team,
         )
         self._add_line(line)
@@ -169,26 +202,28 @@ class _Coder:
         on = day_of(fact.performed) or self.chart.service_date
         if self.chart.charges and not is_stay(self.chart) and not _came_coded(fact.concept):
             return  # an outpatient visit is billed by its charges
-        choice = self._choose(Kind.PROCEDURE, fact.concept, fact.origin, on)
+        choice = self._choose(Kind.PROCEDURE, fact.concept, fact.origin, self._context(on, fact))
         if choice is None or choice.code is None:
             return
+        for one in (choice, *choice.also):
+            self._bill_procedure(one, fact)
+
+    def _bill_procedure(self, choice: Choice, fact: ProcedureFact) -> None:
+        assert choice.code is not None
         if choice.code.system == System.ICD10PCS:
             self._add_procedure(CodedProcedure(choice.code, fact, choice.trace, fact.performed, fact.care_team))
         elif self.chart.charges:
             if all(line.code.code != choice.code.code for line in self.lines):
                 self.notes.append("procedure_without_charge")
         else:
-            self._add_priced_line(
-                choice, fact, fact.performed, self._pointers([*fact.reasons, *(c.key for c in fact.reason_concepts)])
-            )
+            self._add_priced_line(choice, fact, fact.performed, self._pointers(self._reasons(fact)))
 
     def _code_immunization(self, fact: ImmunizationFact) -> None:
-        choice = self._choose(
-            Kind.IMMUNIZATION, fact.concept, fact.origin, day_of(fact.given) or self.chart.service_date
-        )
+        on = day_of(fact.given) or self.chart.service_date
+        choice = self._choose(Kind.IMMUNIZATION, fact.concept, fact.origin, self._context(on))
         if choice and choice.code:
-            own = [i for i in (fact.identity,) if i in self.positions]
-            self._add_priced_line(choice, fact, fact.given, self._pointers(own))
+            self._add_priced_line(choice, fact, fact.given, self._pointers(self._reasons(fact)))
+            self.brought += [(one, fact) for one in choice.also]
 
     def _code_visit(self, visit: VisitFact) -> None:
         """What the visit itself is billed with: a row for its type, else for its class where nothing else is billed."""
@@ -200,28 +235,43 @@ class _Coder:
         if known:
             # Types that mean different things to the tables are a gap, as different codings of one type are.
             concept = Concept(tuple(coding for one in known for coding in one.codings))
-            choice = self._choose(Kind.VISIT, concept, visit.origin, self.chart.service_date)
+            choice = self._choose(Kind.VISIT, concept, visit.origin, self._context(self.chart.service_date))
             if choice and choice.code:
-                self._add_priced_line(choice, visit, visit.start, self._pointers([]))
+                for one in (choice, *choice.also):
+                    self._add_priced_line(one, visit, visit.start, self._pointers([]))
+
+    def _reasons(self, fact: _Service) -> list[str]:
+        """The names of the diagnoses that a service points to."""
+        match fact:
+            case ChargeFact():
+                return [*fact.diagnosis_refs, *(c.key for c in fact.diagnoses)]
+            case ProcedureFact():
+                return [*fact.reasons, *(c.key for c in fact.reason_concepts)]
+            case ImmunizationFact():
+                # Its reason is as often "routine" as it is a diagnosis: only one that was coded is pointed to.
+                names = [fact.identity, *fact.reasons, *(c.key for c in fact.reason_concepts)]
+                return [name for name in names if name in self.positions]
+            case _:
+                return []
 
     def _add_priced_line(
         self,
         choice: Choice,
-        fact: ProcedureFact | ImmunizationFact | VisitFact,
+        fact: _Service,
         when: When | None,
         pointers: tuple[int, ...],
     ) -> None:
         assert choice.code is not None
-        unit = self._price(choice, choice.code, day_of(when) or self.chart.service_date)
+        net = self._price(choice, choice.code, day_of(when) or self.chart.service_date)
         line = CodedLine(
             choice.code,
             fact,
             choice.trace,
             when,
-            Decimal(1),
-            unit,
-            unit,
-            modifiers=fact.modifiers if isinstance(fact, ProcedureFact) else (),
+            choice.units,
+            _each(net, choice.units),
+            net,
+            modifiers=_modifiers(fact, choice),
             diagnoses=pointers,
             care_team=fact.care_team,
         )
@@ -247,12 +297,13 @@ class _Coder:
     # --- choosing
 
     def _choose(
-        self, kind: Kind, concept: Concept, origin: Origin, on: date | None, also: Sequence[Concept] = ()
+        self, kind: Kind, concept: Concept, origin: Origin, context: CodingContext, also: Sequence[Concept] = ()
     ) -> Choice | None:
         """The choice for a concept, or for what else names the same thing; None where it became a gap."""
         first: Gap | None = None
         for candidate in (concept, *also):
-            answer = self._answer(kind if candidate is concept else _service_kind(candidate), candidate, origin, on)
+            of = kind if candidate is concept else _service_kind(candidate)
+            answer = self._answer(of, candidate, origin, context)
             if isinstance(answer, Choice):
                 if answer.code is None:
                     self.not_billable.append(answer.trace)
@@ -262,24 +313,52 @@ class _Coder:
         self.gaps.append(first)
         return None
 
-    def _answer(self, kind: Kind, concept: Concept, origin: Origin, on: date | None) -> Choice | Gap:
+    def _answer(self, kind: Kind, concept: Concept, origin: Origin, context: CodingContext) -> Choice | Gap:
         coded = _coded_as_sent(kind, concept)
         if len(coded) > 1:
             return self._made_gap(origin, concept, "ambiguous", "it came with two different billing codes")
         if coded:
             code = coded[0]
             return Choice(code, Trace(code.system, code.code, origin, code, note="came coded", display=code.display))
-        return _without_words(self.tables.choose(kind, concept, self._context(on), origin, self.chart.key))
+        return _without_words(self.tables.choose(kind, concept, context, origin, self.chart.key))
 
-    def _context(self, on: date | None) -> CodingContext:
+    def _context(
+        self, on: date | None, fact: DiagnosisFact | ChargeFact | ProcedureFact | None = None
+    ) -> CodingContext:
+        context = replace(self._visit_context, service_date=on)
+        if isinstance(fact, DiagnosisFact):
+            return replace(context, use=self._use(fact))
+        return replace(context, laterality=_side(fact.modifiers)) if fact and fact.modifiers else context
+
+    @cached_property
+    def _visit_context(self) -> CodingContext:
         patient, visit = self.chart.patient, self.chart.visit
         return CodingContext(
-            service_date=on,
             sex=patient.sex if patient else "",
             birth_date=patient.birth_date.day if patient and patient.birth_date else None,
             encounter_class=visit.class_code if visit else "",
             payer=self.payer,
+            care_setting=self.place.care_setting,
+            feed=self.place.feed,
+            codes=frozenset(f"{c.system}|{c.code}" for concept in _concepts(self.chart) for c in concept.codings),
+            episode=self._episode(),
         )
+
+    def _use(self, fact: DiagnosisFact) -> str:
+        """Whether a diagnosis is the visit's principal one; an admitting diagnosis is neither."""
+        if fact.kind == "admitting":
+            return ""
+        first = next((one for one in self.chart.diagnoses if one.kind != "admitting"), fact)
+        return "principal" if first is fact else "secondary"
+
+    def _episode(self) -> str:
+        """The episode of care by the site's table: of the visit's types, else of its class; empty where not told."""
+        visit, known = self.chart.visit, self.tables.concept(EPISODE_TABLE)
+        if not visit or not known:
+            return ""
+        told = {known[c.code] for one in visit.types for c in one.codings if c.code in known}
+        told = told or ({known[visit.class_code]} if visit.class_code in known else set())
+        return told.pop() if len(told) == 1 else ""
 
     def _gap(self, origin: Origin, concept: Concept, reason: str, text: str) -> None:
         self.gaps.append(self._made_gap(origin, concept, reason, text))
@@ -290,7 +369,7 @@ class _Coder:
 
     def _pointers(self, names: Sequence[str]) -> tuple[int, ...]:
         """Positions of the named diagnoses; where none is named, all that are not admitting-only, in billing order."""
-        named = dict.fromkeys(self.positions[n] for n in names if n in self.positions)
+        named = dict.fromkeys(place for n in names if n in self.positions for place in self.positions[n])
         if names and not named and not self.gaps:
             self.notes.append("pointer_lost")
         everything = [i for i, d in enumerate(self.diagnoses) if d.fact.kind != "admitting"] or range(
@@ -305,11 +384,10 @@ class _Coder:
         unit, net = fact.unit_amount, fact.amount
         if unit is None and net is None:
             unit = self._charge_price(fact, choice)
-        if unit is None and net is not None and fact.quantity:
-            each = (net.value / fact.quantity).quantize(_CENT, ROUND_HALF_UP)
-            unit = Money(each, net.currency) if each * fact.quantity == net.value else None
         if net is None and unit is not None:
             net = Money((unit.value * fact.quantity).quantize(_CENT, ROUND_HALF_UP), unit.currency)
+        if unit is None or choice.units != 1:
+            unit = _each(net, fact.quantity * choice.units)
         return unit, net
 
     def _charge_price(self, fact: ChargeFact, choice: Choice) -> Money | None:
@@ -317,16 +395,17 @@ class _Coder:
         assert choice.code is not None
         on = day_of(fact.service_date) or self.chart.service_date
         if choice.unit_price is None and fact.item and fact.item != fact.concept:
-            item = self._answer(_service_kind(fact.item), fact.item, fact.origin, on)
+            item = self._answer(_service_kind(fact.item), fact.item, fact.origin, self._context(on, fact))
             if isinstance(item, Choice) and item.code and item.code.code == choice.code.code:
                 return self._price(item, item.code, on)
         return self._price(choice, choice.code, on)
 
     def _price(self, choice: Choice, code: Coding, on: date | None) -> Money | None:
+        """The price of one of the source: the row's, else that of its billed units by the fee tables."""
         price = choice.unit_price
         if price is None:
             found = self.tables.price(code, self._context(on))
-            price = found[0] if found else None
+            price = found[0] * choice.units if found else None
         return None if price is None else Money(price, self.currency)
 
 
@@ -335,7 +414,48 @@ def _without_words(answer: Choice | Gap) -> Choice | Gap:
     if isinstance(answer, Gap) or answer.code is None:
         return answer
     words = answer.code.display
-    return replace(answer, code=replace(answer.code, display=""), trace=replace(answer.trace, display=words))
+    also = tuple(one for other in answer.also if isinstance(one := _without_words(other), Choice))
+    return replace(answer, code=replace(answer.code, display=""), trace=replace(answer.trace, display=words), also=also)
+
+
+def _each(net: Money | None, quantity: Decimal) -> Money | None:
+    """The price of one billed unit, None where it would not be whole cents."""
+    if net is None or not quantity:
+        return None
+    each = (net.value / quantity).quantize(_CENT, ROUND_HALF_UP)
+    return Money(each, net.currency) if each * quantity == net.value else None
+
+
+def _modifiers(fact: _Service, choice: Choice) -> tuple[Coding, ...]:
+    """The sender's modifiers, then those of the row that are not among them."""
+    sent = fact.modifiers if isinstance(fact, ChargeFact | ProcedureFact) else ()
+    codes = {one.code for one in sent}
+    return (*sent, *(one for one in choice.modifiers if one.code not in codes))
+
+
+def _side(modifiers: Sequence[Coding]) -> str:
+    sides = {_SIDES[one.code] for one in modifiers if one.code in _SIDES}
+    return sides.pop() if len(sides) == 1 else ""
+
+
+def _when(fact: _Service) -> When | None:
+    match fact:
+        case ChargeFact():
+            return fact.service_date
+        case ProcedureFact():
+            return fact.performed
+        case ImmunizationFact():
+            return fact.given
+        case _:
+            return fact.start
+
+
+def _concepts(chart: Chart) -> Iterator[Concept]:
+    """Everything a chart names by code."""
+    yield from (fact.concept for fact in chart.diagnoses)
+    yield from (fact.concept for fact in chart.procedures)
+    yield from (fact.concept for fact in chart.immunizations)
+    yield from (fact.concept for fact in chart.charges)
 
 
 def _service_kind(concept: Concept) -> Kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 from fhir_coder.intake.payloads import header_or_fault, payloads_in
 from fhir_coder.model import (
@@ -18,7 +18,7 @@ from fhir_coder.model import (
     MessageStatus,
     Trace,
 )
-from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of, judge, why_ignored
+from fhir_coder.pipeline import Occasion, Rulebook, chart_of, draft_claims, facts_of, judge, why_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +57,19 @@ class ConvertedMessage:
 class Conversion:
     """What a conversion gave: every message with its status, every claim, every gap.
 
-    `cancelled` are the chart keys of visits that were called off: nothing is billed for them.
+    `cancelled` are the chart keys of visits that were called off: nothing is billed for them. `moved` are former chart
+    keys, each with the one under which its visit is billed now.
     """
 
     messages: tuple[ConvertedMessage, ...]
     claims: tuple[ClaimDraft, ...]
     cancelled: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """The gaps of all claims."""
-        return tuple(gap for claim in self.claims for gap in claim.gaps)
+        """The gaps of all claims; one that holds several claims of a visit is told once."""
+        return tuple(dict.fromkeys(gap for claim in self.claims for gap in claim.gaps))
 
     @property
     def unreadable(self) -> tuple[ConvertedMessage, ...]:
@@ -81,6 +83,7 @@ class Conversion:
             "claims": [claim_to_json(c) for c in self.claims],
             "gaps": [gap_to_json(g) for g in self.gaps],
             "cancelled": list(self.cancelled),
+            "moved": [{"chart_key": key, "moved_to": present} for key, present in self.moved],
         }
 
 
@@ -144,7 +147,7 @@ class _Reading:
 
 
 def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date) -> Conversion:
-    """Convert sources to claims. Payloads of one visit, from whatever source, make one chart and one claim."""
+    """Convert sources to claims. Payloads of one visit, from whatever source, make one chart and its claims."""
     reading = _Reading()
     for source in sources:
         for number, body in enumerate(payloads_in(source.data), start=1):
@@ -153,9 +156,17 @@ def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date
             _read(f"{source.name}:1", source.data, rulebook, reading)
     by_topic = _by_topic(reading.said)
     charts = [chart_of(key, _said_about(key, by_topic)) for key in reading.keys]
-    claims = tuple(draft_claim(chart, rulebook, created) for chart in charts if not chart.cancelled)
-    cancelled = tuple(chart.key for chart in charts if chart.cancelled)
-    return Conversion(tuple(reading.messages), claims, cancelled)
+    # A day is over for a bill hold when it ends: a conversion knows the day, not the hour.
+    occasion = Occasion(datetime.combine(created, time.max, UTC))
+    claims = tuple(
+        draft
+        for chart in charts
+        if not (chart.cancelled or chart.moved_to)
+        for draft in draft_claims(chart, rulebook, occasion)
+    )
+    cancelled = tuple(chart.key for chart in charts if chart.cancelled and not chart.moved_to)
+    moved = tuple((chart.key, chart.moved_to) for chart in charts if chart.moved_to)
+    return Conversion(tuple(reading.messages), claims, cancelled, moved)
 
 
 def _read(message_id: str, body: bytes, rulebook: Rulebook, reading: _Reading) -> None:

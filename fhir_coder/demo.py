@@ -1,4 +1,4 @@
-"""The main job, shown: real processes, real sockets, every shipped scenario from message to the payer's answer."""
+"""The main job, shown: real processes, real sockets, the shipped scenarios from message to the payer's answer."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ANSWERED = ("complete", "partial", "denied")
 
 
 def run_demo(settings: Settings, keep: Path | None = None, kill: bool = False) -> int:
-    """Run every shipped scenario at a site; answers 0 only if every expected claim was accepted exactly once.
+    """Run the shipped scenarios at a site, all at once; 0 only if each expected claim was accepted exactly once.
 
     The scenarios expect the example site's tables. With `kill` the adapter is ended by SIGKILL in the middle of its
     work and started again.
     """
     console = Console(highlight=False, soft_wrap=True)
-    scenarios = find_scenarios([shipped("fixtures")])
+    scenarios = find_scenarios([shipped("fixtures")], deep=False)
     folder = nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="fhir-coder-demo-")
     with folder as path, Trial(Path(path), settings) as trial:
         trial.start_payer(FAULTS)

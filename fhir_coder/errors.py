@@ -59,8 +59,20 @@ class TableError(FaultsError):
     """A mapping table has faults: none of its rows is used."""
 
 
+class ProfileError(FaultsError):
+    """A message profile has faults: nothing is checked by it."""
+
+
 class LedgerBusyError(FhirCoderError):
     """Another process writes to this ledger: this one does not start."""
+
+
+class WorkersError(FhirCoderError):
+    """The workers' process cannot work, for the reason of another of these classes: `kind`. Nothing is started."""
+
+    def __init__(self, text: str, kind: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.kind, self.exit_code = kind, exit_code
 
 
 class NotFoundError(FhirCoderError):

@@ -84,11 +84,12 @@ def _tried(message_id: str, body: bytes, rulebook: Rulebook, feed: str) -> Tried
         return TriedMessage(message_id, header, Verdict(MessageStatus.QUARANTINED, fault))
     message = Message(message_id, body, header)
     found = judge(lambda: facts_of(message, rulebook, feed), lambda: why_ignored(message, rulebook, feed))
-    if found.facts is None or header.format is not MessageFormat.HL7V2:
+    if found.facts is None:
         return TriedMessage(message_id, header, found)
-    moved = tuple(hl7v2.moved_fields(hl7v2.message_of_feed(body, rulebook.rules_of(feed))))
+    is_v2 = header.format is MessageFormat.HL7V2
+    moved = tuple(hl7v2.moved_fields(hl7v2.message_of_feed(body, rulebook.rules_of(feed)))) if is_v2 else ()
     check = rulebook.checks.get(feed)
-    found, departures = check.judged(body, found) if check else (found, "")
+    found, departures = check.judged(message, found) if check else (found, "")
     return TriedMessage(message_id, header, found, moved, departures)
 
 

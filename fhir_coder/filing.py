@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from fhir_coder.billing import SlotPlan
 from fhir_coder.edits import RESOLVES_ITSELF
 from fhir_coder.edits.visit import UNUSABLE_PART, problem_path
 from fhir_coder.model import (
+    DECIDED,
+    GONE,
     IN_FLIGHT,
     SYSTEM_TITLES,
+    TAKEN_BY_PAYER,
     Chart,
     ClaimDraft,
     ClaimStatus,
@@ -20,16 +24,25 @@ from fhir_coder.model import (
     MessageFacts,
     MessageStatus,
     Outcome,
+    Purpose,
     Severity,
     Verdict,
+    is_code_shaped,
 )
 from fhir_coder.payers.decide import Decision
 from fhir_coder.store import claims, corrections, items, messages, work
 from fhir_coder.store.work import Work
 
 _REPLACES = frozenset({ClaimStatus.QUEUED, ClaimStatus.COMPLETE, ClaimStatus.PARTIAL})
-"""Statuses of a replacement with which its prior claim stands no longer. A denied one leaves it as it was."""
-_CODE = re.compile(r"(?=.*\d)[A-Za-z0-9.-]{1,18}")
+_PRIOR_BECOMES: Mapping[str, tuple[ClaimStatus, Collection[ClaimStatus]]] = {
+    Purpose.BILL: (ClaimStatus.REPLACED, _REPLACES),
+    Purpose.VOID: (ClaimStatus.VOIDED, _REPLACES - {ClaimStatus.QUEUED}),
+}
+"""What a claim's prior one becomes, and with which statuses. A denied one leaves it as it was; a void that is not
+decided yet does too: what it takes back must not be billed anew before that."""
+
+_ABOUT_ONE_CLAIM = ("refusal", "denial", "delivery")
+"""Work items that ask about a claim itself: there is nothing to do about one that was replaced or withdrawn."""
 
 
 def file_reading(connection: Connection, message_id: str, found: Verdict, at: datetime) -> set[str]:
@@ -43,77 +56,78 @@ def file_reading(connection: Connection, message_id: str, found: Verdict, at: da
     return touched
 
 
-def file_claim(
-    connection: Connection, current: claims.ClaimRow | None, filed: claims.Filed, chart: Chart, at: datetime
-) -> str:
-    """File what a chart's claim is now; answers what was done, as a fixed word."""
-    if current is not None and claims.is_in_flight(current):
+def file_plans(connection: Connection, plans: Sequence[SlotPlan], chart: Chart, at: datetime) -> list[str]:
+    """Carry out what is planned for a chart's claims; answers what was done about each, as a fixed word."""
+    words, asked = [], list[items.Item]()
+    for plan in plans:
+        word, claim_id = _file_plan(connection, plan, at)
+        words.append(word)
+        if plan.draft and word != "unchanged":
+            asked += _items_of(plan.draft, claim_id, plan.slot == plans[0].slot)
+    items.sync_items(connection, at, chart.key, asked)
+    _sync_questions(connection, at, plans, chart.key)
+    return words
+
+
+def _file_plan(connection: Connection, plan: SlotPlan, at: datetime) -> tuple[str, str]:
+    """Carry out one slot's plan; answers the word for what was done, and the claim it is about."""
+    for row in plan.by_hand:
+        claims.move(connection, row, ClaimStatus.VOIDED, "a person voided it at the payer", at)
+    if plan.withdrawn is not None:
+        claims.move(connection, plan.withdrawn, ClaimStatus.VOIDED, plan.why, at)
+        _close_items_of(connection, plan.withdrawn, "its claim was withdrawn", at)
+    current = plan.current
+    if plan.word == "deferred" and current is not None:
         claims.mark_stale(connection, current.id)  # its settling asks for the chart again
-        return "deferred"
-    if chart.cancelled:
-        return _void(connection, current, chart, at)
-    if current is not None:
-        items.close_identity(connection, at, f"void:{current.id}", "the visit was reinstated")
-    if _payer_has_it(connection, filed):
-        _withdraw(connection, current, at)
-        items.sync_items(connection, at, chart.key, ())
-        return "unchanged"
+    if plan.filed is None:
+        return plan.word, current.id if current is not None else ""
+    if current is not None and current.id == getattr(plan.withdrawn, "id", ""):
+        current = None
+    return _file(connection, current, plan.filed, plan.word, at)
+
+
+def _file(
+    connection: Connection, current: claims.ClaimRow | None, filed: claims.Filed, word: str, at: datetime
+) -> tuple[str, str]:
+    """File what a slot's claim is now over the newest one there is."""
     if current is None:
-        claim_id = claims.insert_claim(connection, filed, at)
-    elif current.status == ClaimStatus.HELD and current.hold == "refused" and _same(current, filed):
-        return "refused"  # what the payer refused is not sent again unchanged
-    elif current.status == ClaimStatus.HELD and _same(current, filed) and claims.explains_the_same(current, filed):
-        claim_id = current.id
-    elif current.status == ClaimStatus.HELD:
+        return word, claims.insert_claim(connection, filed, at)
+    if current.status == ClaimStatus.HELD:
+        return _file_over_held(connection, current, filed, word, at)
+    if current.status == ClaimStatus.READY:
+        if _same(current, filed) and filed.draft.status is ClaimStatus.READY:
+            return "unchanged", current.id
+        claims.move(connection, current, ClaimStatus.REPLACED, "its chart changed before it was sent", at)
+        _close_items_of(connection, current, "its claim was replaced", at)
+    return word, claims.insert_claim(connection, filed, at)
+
+
+def _file_over_held(
+    connection: Connection, current: claims.ClaimRow, filed: claims.Filed, word: str, at: datetime
+) -> tuple[str, str]:
+    if current.hold == "refused" and _same(current, filed):
+        return "refused", current.id  # what the payer refused is not sent again unchanged
+    if not (_same(current, filed) and claims.explains_the_same(current, filed)):
         claims.rewrite_held(connection, current, filed, at)
         items.close_identity(connection, at, f"refusal:{current.id}", "its claim changed")
-        claim_id = current.id
-    elif current.status == ClaimStatus.READY and _same(current, filed) and filed.draft.status is ClaimStatus.READY:
-        return "unchanged"
-    else:
-        if current.status == ClaimStatus.READY:
-            claims.move(connection, current, ClaimStatus.REPLACED, "its chart changed before it was sent", at)
-        claim_id = claims.insert_claim(connection, filed, at)
-    items.sync_items(connection, at, chart.key, _items_of(filed.draft, claim_id))
-    return filed.draft.status.value
+    return word, current.id
 
 
 def _same(current: claims.ClaimRow, filed: claims.Filed) -> bool:
     return bool(current.content_hash == filed.content_hash and current.payer == filed.draft.payer)
 
 
-def _payer_has_it(connection: Connection, filed: claims.Filed) -> bool:
-    """Whether a draft that nothing holds bills what the claim it would replace bills already.
+def _sync_questions(connection: Connection, at: datetime, plans: Sequence[SlotPlan], chart_key: str) -> None:
+    """Make the open void and correction items of a chart exactly those that are asked now."""
+    wanted = [plan.question for plan in plans if plan.question]
+    items.sync_items(connection, at, chart_key, wanted, ("void", "correction"))
 
-    A draft that is held asks a person, however much its claim is the same: a late charge without a code makes no line.
+
+def _items_of(draft: ClaimDraft, claim_id: str, is_first: bool) -> list[items.Item]:
+    """A work item for each gap and each rejecting finding; none while a later message may settle it all by itself.
+
+    Where a visit has several claims, those after the first name their slot: the same edit and place may stand on each.
     """
-    prior = claims.by_identifier(connection, filed.replaces) if filed.replaces else None
-    return prior is not None and filed.draft.status is ClaimStatus.READY and _same(prior, filed)
-
-
-def _withdraw(connection: Connection, current: claims.ClaimRow | None, at: datetime) -> None:
-    if current is not None and current.status in (ClaimStatus.HELD, ClaimStatus.READY):
-        claims.move(connection, current, ClaimStatus.VOIDED, "the payer has the same claim already", at)
-        items.close_identity(connection, at, f"refusal:{current.id}", "its claim was withdrawn")
-
-
-def _void(connection: Connection, current: claims.ClaimRow | None, chart: Chart, at: datetime) -> str:
-    items.sync_items(connection, at, chart.key, ())
-    if current is None:
-        return "cancelled"
-    if claims.is_taken(current) or current.replaces:
-        text = "the visit was cancelled after the payer took its claim: void it at the payer"
-        item = items.Item(f"void:{current.id}", "void", "cancelled_after_claim", text, chart.key, current.id)
-        items.open_item(connection, at, item)
-    if claims.is_taken(current) or current.status == ClaimStatus.VOIDED:
-        return "cancelled"
-    claims.move(connection, current, ClaimStatus.VOIDED, "the visit was cancelled", at)
-    items.close_identity(connection, at, f"refusal:{current.id}", "the visit was cancelled")
-    return "voided"
-
-
-def _items_of(draft: ClaimDraft, claim_id: str) -> list[items.Item]:
-    """A work item for each gap and each rejecting finding; none while a later message may settle it all by itself."""
     rejecting = [f for f in draft.findings if f.severity is Severity.REJECT]
     if any(f.edit in RESOLVES_ITSELF for f in rejecting):
         return []
@@ -132,22 +146,23 @@ def _items_of(draft: ClaimDraft, claim_id: str) -> list[items.Item]:
     if draft.gaps:
         return found  # a claim without lines or diagnoses because of its gaps asks no second question
     for finding in rejecting:
-        identity = finding_identity(draft.chart_key, finding.edit, finding.path)
+        slot = "" if is_first or finding.edit == UNUSABLE_PART else draft.slot
+        identity = finding_identity(draft.chart_key, finding.edit, finding.path, slot)
         text = f"{finding.path}: {finding.text}. {finding.advice}".strip()
         found.append(items.Item(identity, "finding", finding.edit, text, draft.chart_key, claim_id))
     return found
 
 
-def finding_identity(chart_key: str, edit: str, path: str) -> str:
-    """What makes a finding's work item the same one: chart, edit and place."""
-    return f"finding:{chart_key}:{edit}:{path}"
+def finding_identity(chart_key: str, edit: str, path: str, slot: str = "") -> str:
+    """What makes a finding's work item the same one: chart, slot where it is not the first, edit and place."""
+    return ":".join(filter(None, ("finding", chart_key, slot, edit, path)))
 
 
 def without_set_aside(connection: Connection, chart: Chart) -> Chart:
     """The chart without the problems that a person has settled by closing their work items."""
     if not chart.problems:
         return chart
-    aside = items.set_aside(connection, chart.key, UNUSABLE_PART)
+    aside = items.settled_by_a_person(connection, chart.key)
     kept = tuple(p for p in chart.problems if finding_identity(chart.key, UNUSABLE_PART, problem_path(p)) not in aside)
     return replace(chart, problems=kept)
 
@@ -155,7 +170,7 @@ def without_set_aside(connection: Connection, chart: Chart) -> Chart:
 def _gap_text(gap: Gap) -> str:
     """What is missing, with the code where it is one: senders put words, and names, where codes belong."""
     title = SYSTEM_TITLES.get(gap.system, "code of an unknown system")
-    shown = gap.code if _CODE.fullmatch(gap.code) else "(claims show names it)"
+    shown = gap.code if is_code_shaped(gap.code) else "(claims show names it)"
     words = f" {gap.display}" if gap.display else ""
     return f"{title} {shown}{words}: {gap.text}"
 
@@ -163,10 +178,16 @@ def _gap_text(gap: Gap) -> str:
 def apply_decision(
     connection: Connection, row: claims.ClaimRow, outcome: Outcome, decision: Decision, todo: Work, at: datetime
 ) -> None:
-    """Move a claim as decided, keep what the payer said, leave the next work."""
+    """Move a claim as decided, keep what the payer said, leave the next work.
+
+    An answer to a question that was on its way while the claim was replaced or voided is kept and changes nothing.
+    """
     claims.set_reference(connection, row.id, outcome.reference)
     if outcome.adjudication:
         claims.set_adjudication(connection, row.id, outcome.adjudication)
+    if ClaimStatus(row.status) in GONE:
+        work.finish(connection, todo)
+        return
     why = (
         outcome.kind.value if outcome.reason in ("", outcome.kind.value) else f"{outcome.kind.value}: {outcome.reason}"
     )
@@ -174,14 +195,27 @@ def apply_decision(
         claims.hold(connection, row, decision.hold, why, at)
     else:
         claims.move(connection, row, decision.status, why, at)
-    if row.replaces and decision.status in _REPLACES:
-        prior = claims.by_identifier(connection, row.replaces)
-        if prior is not None:
-            claims.move(connection, prior, ClaimStatus.REPLACED, f"the payer took {row.identifier}", at)
-    if decision.item:
+    _settle_prior(connection, row, decision.status, at)
+    is_denied_void = row.purpose == Purpose.VOID and decision.item == "denial"
+    if decision.item and not is_denied_void:  # the chart asks to void it by hand
         item = items.Item(f"{decision.item}:{row.id}", decision.item, outcome.kind.value, why, row.chart_key, row.id)
         items.open_item(connection, at, item)
     _leave_work(connection, row, decision, todo, at)
+
+
+def _settle_prior(connection: Connection, row: claims.ClaimRow, status: ClaimStatus, at: datetime) -> None:
+    """What a claim that is about a prior one makes of it, once the payer took it, or for a void has decided for it."""
+    became, statuses = _PRIOR_BECOMES.get(row.purpose, (None, ()))
+    prior = claims.by_identifier(connection, row.replaces) if row.replaces and status in statuses else None
+    if became and prior is not None and ClaimStatus(prior.status) in TAKEN_BY_PAYER:
+        claims.move(connection, prior, became, f"the payer took {row.identifier}", at)
+        _close_items_of(connection, prior, f"the payer took {row.identifier}", at)
+
+
+def _close_items_of(connection: Connection, row: claims.ClaimRow, why: str, at: datetime) -> None:
+    """Close what is asked of a person about a claim that is over."""
+    for kind in _ABOUT_ONE_CLAIM:
+        items.close_identity(connection, at, f"{kind}:{row.id}", why)
 
 
 def _leave_work(connection: Connection, row: claims.ClaimRow, decision: Decision, todo: Work, at: datetime) -> None:
@@ -192,5 +226,6 @@ def _leave_work(connection: Connection, row: claims.ClaimRow, decision: Decision
         work.finish(connection, todo)
         if decision.next_stage:
             work.ask(connection, decision.next_stage, row.id, due_at)
-    if row.stale and decision.status not in IN_FLIGHT:
+    is_awaited = decision.status in DECIDED and (row.purpose == Purpose.VOID or claims.has_other_slots(connection, row))
+    if is_awaited or (row.stale and decision.status not in IN_FLIGHT):
         work.ask(connection, "chart", row.chart_key, at)

@@ -43,6 +43,8 @@ ALLOWED_KEYS = frozenset(
         "version",
         "rows",
         "tables",
+        "declared",
+        "found",
     }
 )
 """Every key a log line may have: ids of our own, fixed codes, counts."""

@@ -9,32 +9,40 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from fhir_coder import fhir, hl7v2
 from fhir_coder.charts import fold_chart
-from fhir_coder.claims import build_claim, choose_payer, payer_name
-from fhir_coder.claims.build import ClaimNumber
+from fhir_coder.claims import build_claim, claim_type, payer_name, payers_in_order, wait_of
+from fhir_coder.claims.build import ClaimNumber, ClaimPlace
+from fhir_coder.claims.lines import kinds_of, of_kind
 from fhir_coder.claims.model_check import model_findings
-from fhir_coder.coding import code_chart
+from fhir_coder.coding import VisitPlace, code_chart
 from fhir_coder.edits import ClaimContext, findings_for, rejects
 from fhir_coder.errors import UnreadableError
 from fhir_coder.model import (
+    Billing,
+    BillingRule,
     Chart,
     ClaimDraft,
     ClaimStatus,
+    CodedChart,
     Finding,
     Message,
     MessageFacts,
     MessageFormat,
     MessageStatus,
+    Money,
     Payer,
+    PriorDecision,
     Site,
+    Slot,
     Verdict,
 )
 from fhir_coder.terminology import CodeSets, Tables
 
 BILLS_NOTHING = "a type that bills nothing"
+SAYS_NOTHING = "nothing in it is billed"
 _MOST_LISTED = 20
 """Findings of one message that its event names."""
 
@@ -50,9 +58,12 @@ class FeedCheck:
     findings: Callable[[bytes], Sequence[Finding]]
     rejects: bool
 
-    def judged(self, body: bytes, found: Verdict) -> tuple[Verdict, str]:
-        """What becomes of a message that would be charted, and what to write down of its findings."""
-        findings = self.findings(body)
+    def judged(self, message: Message, found: Verdict) -> tuple[Verdict, str]:
+        """What becomes of a message that would be charted, and what to write down of its findings.
+
+        What was checked before its sender was answered is not checked again.
+        """
+        findings = () if message.answered.checked else self.findings(message.body)
         listed = "; ".join(f"{f.path}: {f.text}" for f in findings[:_MOST_LISTED])
         more = f"; and {len(findings) - _MOST_LISTED} more" if len(findings) > _MOST_LISTED else ""
         report = f"departs from the standard: {listed}{more}" if findings else ""
@@ -75,6 +86,7 @@ class Rulebook:
     fhir_by_feed: Mapping[str, fhir.FhirRules] = field(default_factory=dict)
     hooks: Mapping[str, FeedHook] = field(default_factory=dict)
     checks: Mapping[str, FeedCheck] = field(default_factory=dict)
+    billing: Billing = field(default_factory=Billing)
 
     def rules_of(self, feed: str) -> hl7v2.FeedRules:
         """How a feed's HL7 v2 messages are read."""
@@ -82,7 +94,7 @@ class Rulebook:
 
 
 def facts_of(message: Message, rulebook: Rulebook, feed: str = "") -> MessageFacts | None:
-    """What a message says; None for a type that bills nothing. Raises UnreadableError."""
+    """What a message says; None for one that bills nothing. Raises UnreadableError."""
     if why_ignored(message, rulebook, feed):
         return None
     if message.header.format is MessageFormat.FHIR:
@@ -90,7 +102,10 @@ def facts_of(message: Message, rulebook: Rulebook, feed: str = "") -> MessageFac
     else:
         facts = hl7v2.facts_from_message(message, rulebook.rules_of(feed))
     hook = rulebook.hooks.get(feed)
-    return hook(facts, message.body) if hook else facts
+    said = hook(facts, message.body) if hook else facts
+    # An ExplanationOfBenefit without a Coverage, a charge that was billed already: understood, and nothing to bill by.
+    is_needless = message.header.format is MessageFormat.FHIR and not (said.facts or said.problems)
+    return None if is_needless else said
 
 
 def why_ignored(message: Message, rulebook: Rulebook, feed: str = "") -> str:
@@ -110,16 +125,20 @@ def judge(read: Callable[[], MessageFacts | None], why: Callable[[], str] = lamb
     except UnreadableError as error:
         return Verdict(MessageStatus.QUARANTINED, str(error))
     if facts is None:
-        return Verdict(MessageStatus.IGNORED, why())
+        return Verdict(MessageStatus.IGNORED, why() or SAYS_NOTHING)
     if not facts.facts:
         problems = "; ".join(f"{p.origin.path}: {p.text}" for p in facts.problems)
         return Verdict(MessageStatus.QUARANTINED, problems or "it says nothing that can be used")
     return Verdict(MessageStatus.CHARTED, "", facts)
 
 
-def claim_identifier(chart_key: str, payer: str, revision: int) -> str:
-    """A claim's identifier: the same for the same chart, payer and revision; short enough for 837 CLM01 (20)."""
-    digest = hashlib.sha256(f"{chart_key}\n{payer}".encode()).digest()
+def claim_identifier(chart_key: str, payer: str, revision: int, slot: str = "") -> str:
+    """A claim's identifier: the same for the same chart, payer, revision and slot; fits 837 CLM01 (20 characters).
+
+    `slot` is left out for the claim of the visit's own kind to its first payer.
+    """
+    named = f"{chart_key}\n{payer}" + (f"\n{slot}" if slot else "")
+    digest = hashlib.sha256(named.encode()).digest()
     return f"CLM-{base64.b32encode(digest).decode()[:12]}-{revision}"
 
 
@@ -128,25 +147,125 @@ def chart_of(key: str, messages: Sequence[MessageFacts]) -> Chart:
     return fold_chart(key, messages)
 
 
-def draft_claim(chart: Chart, rulebook: Rulebook, created: date, revision: int = 1, replaces: str = "") -> ClaimDraft:
-    """Code a chart, build its claim and check it. Held where a gap or a rejecting finding stands, else ready."""
-    payer = choose_payer(chart, rulebook.payers)
-    name = payer.name if payer else payer_name(chart.coverages[0]) if chart.coverages else "none"
-    coded = code_chart(chart, rulebook.tables, name, rulebook.site.currency)
-    identifier = claim_identifier(chart.key, name, revision)
-    built = build_claim(coded, rulebook.site, payer, ClaimNumber(identifier, revision, replaces), created)
-    findings = findings_for(ClaimContext(built.claim, coded, payer, rulebook.code_sets))
-    findings += tuple(model_findings(built.claim))
-    held = bool(coded.gaps) or rejects(findings)
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What is known besides a chart when its claims are made.
+
+    `feeds` are those its messages came by, oldest first. `is_requested`: a person has asked for the claims.
+    """
+
+    now: datetime
+    feeds: tuple[str, ...] = ()
+    is_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the payers before a claim's own decided. `is_open`: one of them has not."""
+
+    decisions: tuple[PriorDecision, ...] = ()
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BilledSlot:
+    """One of the claims a chart gives: to whom, and the part of the coded chart that stands on it.
+
+    `is_own`: it is of the visit's own kind and for its first payer. `is_alone`: there is one payer.
+    """
+
+    slot: Slot
+    payer: Payer | None
+    payer_name: str
+    coded: CodedChart
+    is_own: bool
+    is_alone: bool = True
+
+    def identifier(self, revision: int) -> str:
+        """The identifier of a revision of this claim."""
+        slot = "" if self.is_own else self.slot.name
+        return claim_identifier(self.coded.chart.key, self.payer_name, revision, slot)
+
+
+def billed_slots(chart: Chart, rulebook: Rulebook, feeds: Sequence[str] = ()) -> tuple[BilledSlot, ...]:
+    """The claims a chart gives: one for each kind its lines are split into, and for each payer in order of benefits."""
+    own, split = claim_type(chart, rulebook.site), rulebook.billing.split
+    found = []
+    payers = payers_in_order(chart, rulebook.payers)
+    setting = rulebook.site.place_of_service.get(chart.visit.class_code, "") if chart.visit else ""
+    place = VisitPlace(feeds[0] if feeds else "", setting)
+    for order, payer in payers:
+        name = payer.name if payer else payer_name(chart.coverages[0]) if chart.coverages else "none"
+        coded = code_chart(chart, rulebook.tables, name, rulebook.site.currency, place)
+        for kind in kinds_of(coded, own, split):
+            part = of_kind(coded, kind, own, split) if split else coded
+            is_own = kind == own and order == 1
+            found.append(BilledSlot(Slot(kind, order), payer, name, part, is_own, len(payers) == 1))
+    return tuple(found)
+
+
+def draft_claim(
+    billed: BilledSlot, rulebook: Rulebook, number: ClaimNumber, occasion: Occasion, earlier: Earlier = Earlier()
+) -> ClaimDraft:
+    """Build one claim of a chart and check it. Held where a gap or a rejecting finding stands, else ready."""
+    coded, payer, slot = billed.coded, billed.payer, billed.slot
+    created = occasion.now.date()
+    place = ClaimPlace(slot.kind, slot.order, earlier.decisions)
+    built = build_claim(coded, rulebook.site, payer, number, created, place)
+    wait = wait_of(coded.chart, _rule_of(payer, rulebook.billing, occasion.feeds), occasion.now, occasion.is_requested)
+    context = ClaimContext(
+        built.claim,
+        coded,
+        payer,
+        rulebook.code_sets,
+        slot.order,
+        wait.text if wait else "",
+        earlier.is_open,
+        _is_paid_in_full(built.total, payer, earlier),
+    )
+    findings = findings_for(context) + tuple(model_findings(built.claim))
     return ClaimDraft(
-        chart_key=chart.key,
-        payer=name,
-        identifier=identifier,
-        revision=revision,
-        status=ClaimStatus.HELD if held else ClaimStatus.READY,
+        chart_key=coded.chart.key,
+        payer=billed.payer_name,
+        identifier=number.identifier,
+        revision=number.revision,
+        status=ClaimStatus.HELD if coded.gaps or rejects(findings) else ClaimStatus.READY,
         claim=built.claim,
         traces=built.traces + coded.not_billable,
         findings=findings,
         gaps=coded.gaps,
         total=built.total,
+        slot=slot.name,
+        replaces=number.replaces,
+        purpose=number.purpose,
+        due_at=wait.until if wait else None,
+        file_by=_file_by(coded.chart, payer),
     )
+
+
+def draft_claims(chart: Chart, rulebook: Rulebook, occasion: Occasion) -> tuple[ClaimDraft, ...]:
+    """All claims a chart gives, as they are where none was made before: no payer has decided anything yet."""
+    drafts = []
+    for billed in billed_slots(chart, rulebook, occasion.feeds):
+        number = ClaimNumber(billed.identifier(1))
+        earlier = Earlier(is_open=billed.slot.order > 1)
+        drafts.append(draft_claim(billed, rulebook, number, occasion, earlier))
+    return tuple(drafts)
+
+
+def _rule_of(payer: Payer | None, billing: Billing, feeds: Sequence[str]) -> BillingRule:
+    """When a claim is made: by its payer's rule, else its feed's, else the site's."""
+    of_feed = next((billing.feeds[feed] for feed in feeds if feed in billing.feeds), billing.rule)
+    return payer.rule(of_feed) if payer else of_feed
+
+
+def _is_paid_in_full(total: Money | None, payer: Payer | None, earlier: Earlier) -> bool:
+    paid = [d.paid for d in earlier.decisions if d.paid]
+    if total is None or earlier.is_open or not paid or (payer and payer.secondary_when_paid_in_full):
+        return False
+    return {p.currency for p in paid} == {total.currency} and sum(p.value for p in paid) >= total.value
+
+
+def _file_by(chart: Chart, payer: Payer | None) -> date | None:
+    days = payer.timely_filing_days if payer else None
+    return chart.service_date + timedelta(days=days) if chart.service_date and days is not None else None

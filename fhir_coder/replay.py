@@ -72,8 +72,10 @@ def replay_all(
     with tempfile.TemporaryDirectory(prefix="fhir-coder-replay-") as folder, Trial(Path(folder), settings) as trial:
         trial.start_payer()
         trial.start_adapter()
-        told = _send_in_rounds(scenarios, trial, say, notes)
-        results = [_result(s, collect(trial, s, told[s.name]), expect, update) for s in scenarios]
+        told, after = _send_in_rounds(scenarios, trial, say, notes)
+        results = [
+            _result(s, collect(trial, s, told[s.name]) | {"after": after[s.name]}, expect, update) for s in scenarios
+        ]
     for result in results:
         say(f"{_word(result, update):9} {result.scenario.name:30} {_shortly(result.came)}")
         if not update:
@@ -84,12 +86,14 @@ def replay_all(
 
 def _send_in_rounds(
     scenarios: Sequence[Scenario], trial: Trial, say: Say, notes: list[str]
-) -> dict[str, dict[str, str]]:
+) -> tuple[dict[str, dict[str, str]], dict[str, Json]]:
     """Send the first file of each scenario, follow them to their end, then the second ones, and so on.
 
-    So each message meets the same state in every run, and its own effect shows.
+    So each message meets the same state in every run, and its own effect shows. Answers what each payload was told, and
+    how the claims of each scenario stood after each of its files.
     """
     told: dict[str, dict[str, str]] = {s.name: {} for s in scenarios}
+    after: dict[str, Json] = {s.name: {} for s in scenarios}
     for number in range(max(len(s.files) for s in scenarios)):
         sent = [s for s in scenarios if number < len(s.files)]
         for scenario in sent:
@@ -97,7 +101,9 @@ def _send_in_rounds(
         say(f"sent file {number + 1} of {', '.join(s.name for s in sent)}")
         if not trial.wait_until_settled(60 + 2 * len(sent)):
             notes.append(f"not everything of file {number + 1} came to its end in time")
-    return told
+        for scenario in sent:
+            after[scenario.name][scenario.files[number].name] = _standing(trial, scenario)
+    return told, after
 
 
 def _result(scenario: Scenario, came: Json, expect: Path | None, update: bool) -> ScenarioResult:
@@ -135,14 +141,7 @@ def _shortly(came: Json) -> str:
 
 def collect(trial: Trial, scenario: Scenario, told: dict[str, str]) -> Json:
     """What the ledger knows of a scenario, without what changes from run to run (ids, times, table versions)."""
-    digests = {hashlib.sha256(body).hexdigest(): place for place, body in reversed(scenario.payloads())}
-    with trial.ledger.reading() as connection:
-        rows = connection.execute(select(messages).where(messages.c.sha256.in_(digests))).all()
-        places = {row.id: digests[row.sha256] for row in rows}
-        keys = select(message_topics.c.topic).join(charts, charts.c.key == message_topics.c.topic)
-        found = set(connection.execute(keys.where(message_topics.c.message_id.in_(places))).scalars())
-        query = select(claims).where(claims.c.chart_key.in_(found)).order_by(claims.c.chart_key, claims.c.revision)
-        filed = connection.execute(query).all()
+    rows, places, filed = _known(trial, scenario)
     return {
         "messages": [
             {"place": places[row.id], "type": row.type, "status": row.status, "told": told.get(places[row.id], "")}
@@ -152,13 +151,51 @@ def collect(trial: Trial, scenario: Scenario, told: dict[str, str]) -> Json:
     }
 
 
+def _standing(trial: Trial, scenario: Scenario) -> list[str]:
+    """How the claims of a scenario stand now, a line each."""
+    _, _, filed = _known(trial, scenario)
+    return [_in_a_line(row) for row in filed]
+
+
+def _in_a_line(row: Any) -> str:
+    claim = orjson.loads(row.body)
+    codes = [_code(d["diagnosisCodeableConcept"]) for d in claim.get("diagnosis", ())]
+    lines = [_code(item["productOrService"]) for item in claim.get("item", ())]
+    what = f"{row.chart_key} {row.slot} {row.payer} revision {row.revision} {row.purpose}"
+    billed = f"{' '.join(codes) or 'no diagnosis'}, {' '.join(lines) or 'no line'}"
+    return f"{what}: {row.status} {row.total or 'no amount'}, {billed}"
+
+
+def _code(concept: Json) -> str:
+    return str(concept.get("coding", [{}])[0].get("code", "?"))
+
+
+def _known(trial: Trial, scenario: Scenario) -> tuple[Sequence[Any], dict[str, str], Sequence[Any]]:
+    """The messages of a scenario that came, the place of each in its files, and the claims of their charts."""
+    digests = {hashlib.sha256(body).hexdigest(): place for place, body in reversed(scenario.payloads())}
+    with trial.ledger.reading() as connection:
+        rows = connection.execute(select(messages).where(messages.c.sha256.in_(digests))).all()
+        places = {row.id: digests[row.sha256] for row in rows}
+        keys = select(message_topics.c.topic).join(charts, charts.c.key == message_topics.c.topic)
+        found = set(connection.execute(keys.where(message_topics.c.message_id.in_(places))).scalars())
+        query = (
+            select(claims)
+            .where(claims.c.chart_key.in_(found))
+            .order_by(claims.c.chart_key, claims.c.slot, claims.c.revision)
+        )
+        return rows, places, connection.execute(query).all()
+
+
 def _claim(row: Any, places: dict[str, str]) -> Json:
     claim, why = orjson.loads(row.body), orjson.loads(row.explained)
-    claim.pop("created", None)
+    for resource in (claim, *(r for r in claim.get("contained", ()) if r["resourceType"] == "ClaimResponse")):
+        resource.pop("created", None)
     return {
         "chart_key": row.chart_key,
+        "slot": row.slot,
         "payer": row.payer,
         "revision": row.revision,
+        "purpose": row.purpose,
         "status": row.status,
         "claim": claim,
         "traces": [_trace(t, places) for t in why["traces"]],

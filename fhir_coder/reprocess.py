@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from fhir_coder.errors import FhirCoderError
 from fhir_coder.intake.payloads import header_or_fault, payloads_in, read_header
-from fhir_coder.model import Header, Message, MessageFormat, MessageStatus
+from fhir_coder.model import Header, MessageFormat, MessageStatus
 from fhir_coder.pipeline import Rulebook, facts_of, judge, why_ignored
 from fhir_coder.queries import MessageSearch, list_messages, message_named, message_story
 from fhir_coder.store import Ledger, corrections, messages
@@ -122,13 +122,13 @@ def _preview(ledger: Ledger, row: Any, rulebook: Rulebook, accept_conflict: bool
             header, fault = header_or_fault(message.body)
             if fault:
                 return Preview(row.id, row.status, MessageStatus.QUARANTINED.value, fault)
-            message = Message(message.id, message.body, header)
+            message = replace(message, header=header)
             if _first_of(connection, row, header) and not accept_conflict:
                 return Preview(row.id, row.status, MessageStatus.CONFLICT.value, NEEDS_ACCEPTING)
     found = judge(lambda: facts_of(message, rulebook, feed), lambda: why_ignored(message, rulebook, feed))
     check = rulebook.checks.get(feed)
     if check and found.status is MessageStatus.CHARTED:
-        found, _ = check.judged(message.body, found)
+        found, _ = check.judged(message, found)
     charts = ", ".join(found.facts.charts) if found.facts else ""
     return Preview(row.id, row.status, found.status.value, found.why or charts)
 

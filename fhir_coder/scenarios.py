@@ -42,13 +42,16 @@ class Scenario:
         return (expect / self.name if expect else self.folder) / EXPECTED
 
 
-def find_scenarios(paths: Sequence[Path]) -> list[Scenario]:
-    """The scenarios in folders, or in folders of folders, in the order of their names."""
+def find_scenarios(paths: Sequence[Path], *, deep: bool = True) -> list[Scenario]:
+    """The scenarios in folders, in the order of their paths; `deep`, in the folders of those and so on.
+
+    The whole visits of the fixtures (`fixtures/visits`) need the answer to each message before the next one.
+    """
     found: dict[Path, Scenario] = {}
     for path in paths:
         if not path.is_dir():
             raise FhirCoderError(f"{path}: no such folder of scenarios")
-        for head in sorted(path.rglob("scenario.toml")):
+        for head in sorted(path.glob("**/scenario.toml" if deep else "*/scenario.toml")):
             found.setdefault(head.parent.resolve(), _read(head))
     if not found:
         raise FhirCoderError(f"no scenario.toml in {', '.join(map(str, paths))}")

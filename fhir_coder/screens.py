@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ def conversion_text(conversion: Conversion) -> str:
     """The readable summary of a conversion, with what to do next."""
     parts = [claim_text(claim) for claim in conversion.claims]
     parts += [f"{key}   cancelled: nothing is billed" for key in conversion.cancelled]
+    parts += [f"{key}   moved: billed under {present}" for key, present in conversion.moved]
     parts += [
         f"{message.id}   {message.header.type}   ignored: {message.reason}"
         for message in conversion.messages
@@ -147,8 +149,8 @@ def listing(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def cell(value: Any) -> str:
     """A value of the ledger as text."""
-    if hasattr(value, "strftime"):
-        return str(value.strftime("%Y-%m-%d %H:%M:%S"))
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
     return "" if value is None else str(value)
 
 
@@ -163,15 +165,22 @@ def status_text(counted: dict[str, Any]) -> str:
     for title in ("feeds", "payers"):
         for name, statuses in counted[title].items():
             lines.append(f"{title[:-1]:5} {name:15} " + ", ".join(f"{n} {s}" for s, n in statuses.items()))
+    for name, server in counted["fhir_servers"].items():
+        reason = f" ({server['reason']})" if server["reason"] else ""
+        read = server["read_at"] or "never"
+        lines.append(f"fhir  {name:15} {server['state']}{reason} since {server['since']}, read {read}")
     return "\n".join(lines)
 
 
-def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any]) -> str:
+def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any], others: Sequence[Any] = ()) -> str:
     """A claim of the ledger: head, codes with their stories, findings, gaps, attempts, answer."""
     claim, explained_json = orjson.loads(row.body), orjson.loads(row.explained)
     money = f"{row.currency} {row.total}".strip() or "no amount"
     head = "   ".join([row.identifier, f"revision {row.revision}", payer_title(claim, row.payer), money, row.status])
-    lines = [head + (f"   replaces {row.replaces}" if row.replaces else ""), f"chart {row.chart_key}"]
+    about = f"   {_ABOUT[row.purpose]} {row.replaces}" if row.replaces else ""
+    file_by = f"   file by {row.file_by.isoformat()}" if row.file_by else ""
+    lines = [head + about, f"chart {row.chart_key}   {row.slot}{file_by}"]
+    lines += [f"besides {o.identifier}   {o.slot}   {o.payer}   {o.status}" for o in others]
     rows = [_stored_trace(t) for t in explained_json["traces"]]
     lines += section("codes", rows)
     lines += section(
@@ -187,6 +196,9 @@ def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any]) 
     lines += section("history", [[cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
     lines += _answer(row)
     return "\n".join(lines)
+
+
+_ABOUT = {"bill": "replaces", "late-charge": "adds late charges to", "void": "voids"}
 
 
 def _stored_gap(gap: Json) -> list[str]:

@@ -1,10 +1,11 @@
-"""`serve`: feeds, worker and HTTP in one process. Every listener is bound before anything starts."""
+"""`serve`: feeds and HTTP, the workers in a process beside it. Every listener is bound before anything starts."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,16 +17,21 @@ from fhir_coder import __version__
 from fhir_coder.app import App
 from fhir_coder.errors import Fault, SettingsError
 from fhir_coder.intake.desk import IntakeDesk
+from fhir_coder.intake.fhir_auth import auth_faults
+from fhir_coder.intake.fhir_feed import FhirReader
 from fhir_coder.intake.folder import FolderWatch
 from fhir_coder.intake.mllp import MllpListener
 from fhir_coder.intake.tls import server_context, tls_faults
 from fhir_coder.logs import log
-from fhir_coder.model import System
-from fhir_coder.settings import FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings
+from fhir_coder.settings import FhirFeed, FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings
 from fhir_coder.store import claims
-from fhir_coder.store.ledger import only_writer
+from fhir_coder.store.inbox import Inbox
+from fhir_coder.store.locks import only_writer
+from fhir_coder.supervisor import Loaded, WorkerProcess
 from fhir_coder.web.api import FeedAccess, WebAccess, create_app
-from fhir_coder.worker import Worker
+
+_SWITCH_SECONDS = 0.0005
+"""After which a thread that computes lets another have its turn: the one that commits waits for nothing else."""
 
 
 @dataclass
@@ -51,6 +57,8 @@ def bind_all(settings: Settings) -> Listeners:
             except OSError as error:
                 faults.append(Fault("settings", 0, f"feeds[{index}].port", _port_fault(feed.port, error)))
             faults += [Fault("settings", 0, f"feeds[{index}].{key}", text) for key, text in tls_faults(feed)]
+        elif isinstance(feed, FhirFeed):
+            faults += [Fault("settings", 0, f"feeds[{index}].{key}", text) for key, text in auth_faults(feed)]
     try:
         listeners.http = socket.create_server((settings.http.host, settings.http.port))
     except OSError as error:
@@ -87,20 +95,27 @@ def _token_faults(settings: Settings) -> list[Fault]:
 
 def _web_access(settings: Settings) -> WebAccess:
     general = settings.http.token()
-    feeds = tuple(FeedAccess(f.name, f.token() or general) for f in settings.feeds if isinstance(f, HttpFeed))
+    feeds = tuple(
+        FeedAccess(f.name, f.token() or general, f.rules.conformance == "reject")
+        for f in settings.feeds
+        if isinstance(f, HttpFeed)
+    )
     return WebAccess(general, feeds, settings.http.max_body_bytes)
 
 
-def serve(app: App, announce: Callable[[Listeners], None]) -> None:
+def serve(app: App, workers: WorkerProcess, announce: Callable[[Listeners, Loaded], None]) -> None:
     """Run the service until SIGINT or SIGTERM. `announce` is called once everything listens.
 
-    Raises LedgerBusyError where another process works on the ledger, SettingsError where a port is taken.
+    Raises LedgerBusyError where another process works on the ledger, SettingsError where a port is taken, WorkersError
+    with the faults of tables and settings.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with only_writer(app.settings.store_path()):
-        _ = app.rulebook, app.ledger.patient_key  # faults of tables show before anything listens
+        _ = app.ledger.patient_key
+        loaded = workers.loaded()  # faults of tables show before anything listens
         listeners = bind_all(app.settings)
         try:
-            asyncio.run(_serve(app, listeners, announce))
+            asyncio.run(_serve(app, listeners, workers, lambda bound: announce(bound, loaded)))
         finally:
             listeners.close()
 
@@ -128,22 +143,24 @@ def _uvicorn_config(http: HttpSettings, web: FastAPI) -> uvicorn.Config:
     return config
 
 
-async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners], None]) -> None:
+async def _serve(app: App, listeners: Listeners, workers: WorkerProcess, announce: Callable[[Listeners], None]) -> None:
     with app.ledger.writing() as connection:
         claims.ask_for_held(connection, app.ledger.clock())
-    worker = Worker(app.ledger, app.stages, app.settings.worker.threads)
-    desk = IntakeDesk(app.ledger, worker.wake)
+    desk = IntakeDesk(app.ledger, workers.wake, Inbox(app.ledger))
     mllp = [MllpListener(f, desk) for f in app.settings.feeds if isinstance(f, MllpFeed)]
     folders = [FolderWatch(f, desk) for f in app.settings.feeds if isinstance(f, FolderFeed)]
+    store = app.settings.store_path()
+    readers = [FhirReader(f, app.ledger, desk, store) for f in app.settings.feeds if isinstance(f, FhirFeed)]
     web = create_app(app.ledger, desk, _web_access(app.settings))
     http = _HttpServer(_uvicorn_config(app.settings.http, web))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, http.stop)
-    worker.start()
+    workers.start()
     for listener, bound in zip(mllp, listeners.mllp.values(), strict=True):
         await listener.start(bound)
-    for folder in folders:
-        folder.start()
+    watched: list[FolderWatch | FhirReader] = [*folders, *readers]
+    for feed in watched:
+        feed.start()
     announce(listeners)
     log.info("service_started")
     try:
@@ -152,10 +169,10 @@ async def _serve(app: App, listeners: Listeners, announce: Callable[[Listeners],
     finally:
         for listener in mllp:
             await listener.stop()
-        for folder in folders:
-            await asyncio.to_thread(folder.stop)
+        for feed in watched:
+            await asyncio.to_thread(feed.stop)
         await asyncio.to_thread(desk.close)
-        await asyncio.to_thread(worker.stop)
+        await asyncio.to_thread(workers.stop)
         log.info("service_stopped")
 
 
@@ -165,20 +182,16 @@ def _tls_text(feed: MllpFeed) -> str:
     return " (TLS, client certificates)" if feed.tls_client_ca else " (TLS)"
 
 
-def announce_text(app: App, listeners: Listeners) -> str:
+def announce_text(settings: Settings, listeners: Listeners, loaded: Loaded) -> str:
     """What `serve` prints once everything listens."""
-    settings = app.settings
-    listed = app.tables.describe()
-    rows = sum(t.rows for t in listed)
-    sets = ", ".join(
-        label for label in (app.rulebook.code_sets.loaded(s) for s in (System.ICD10CM, System.HCPCS)) if label
-    )
     lines = [
-        f"fhir-coder {__version__}   store {settings.store.url} (fsync on)   tables {len(listed)}, {rows:,} rows   "
-        f"code sets {sets}"
+        f"fhir-coder {__version__}   store {settings.store.url} (fsync on)   "
+        f"tables {loaded.tables}, {loaded.rows:,} rows   code sets {', '.join(loaded.code_sets)}"
     ]
     for feed in settings.feeds:
         where = str(feed.path) if isinstance(feed, FolderFeed) else "POST /hl7v2, POST /fhir"
+        if isinstance(feed, FhirFeed):
+            where = f"{feed.url} ({feed.bulk} export)" if feed.bulk else feed.url
         if isinstance(feed, MllpFeed):
             host, port = listeners.mllp[feed.name].getsockname()[:2]
             where = f"{host}:{port}{_tls_text(feed)}"

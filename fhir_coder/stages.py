@@ -7,22 +7,22 @@ work or its result.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
-from fhir_coder.charts import topics_reached
-from fhir_coder.claims import content_hash, to_bytes
-from fhir_coder.filing import apply_decision, file_claim, file_reading, without_set_aside
+from fhir_coder.billing import Known, plan_claims
+from fhir_coder.charts import chart_status, chart_to_bytes
+from fhir_coder.filing import apply_decision, file_plans, file_reading, without_set_aside
+from fhir_coder.folding import Folding
 from fhir_coder.logs import log
 from fhir_coder.model import IN_FLIGHT, Chart, ClaimStatus, MessageFacts, MessageStatus, Outcome, Verdict
 from fhir_coder.payers import PayerClient, Try
 from fhir_coder.payers.decide import Decision, RetryPolicy, after_look_up, after_poll, after_submit
-from fhir_coder.pipeline import Rulebook, chart_of, draft_claim, facts_of, judge, why_ignored
-from fhir_coder.store import Ledger, claims, items, messages, people, work
+from fhir_coder.pipeline import Occasion, Rulebook, facts_of, judge, why_ignored
+from fhir_coder.store import Ledger, charts, claims, items, messages, people, work
 from fhir_coder.store.events import Change, record
-from fhir_coder.store.schema import charts
 from fhir_coder.store.work import Work
 
 _SOON = timedelta(milliseconds=50)
@@ -71,6 +71,7 @@ class Stages:
     ) -> None:
         self._ledger, self._rulebook, self._payers, self._quiet = ledger, rulebook, payers, quiet
         self._facts = lru_cache(maxsize=2000)(self._read_facts)
+        self.folding = Folding(ledger, self._facts)
         self._run: Mapping[str, Callable[[Work], None]] = {
             "read": self.read,
             "chart": self.chart,
@@ -90,7 +91,8 @@ class Stages:
         found, report = self._checked(todo.key, found)
         named = people.digests_in(found.facts, self._ledger.patient_key) if found.facts else set()
         at = self._ledger.clock()
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(flush=False) as connection:
+            self.folding.forget(todo.key)
             if messages.status_of(connection, todo.key) is not MessageStatus.SUPERSEDED:
                 people.file_people(connection, todo.key, named)
                 for key in file_reading(connection, todo.key, found, at):
@@ -117,7 +119,7 @@ class Stages:
         with self._ledger.reading() as connection:
             message, feed = messages.load(connection, message_id)
         check = self._rulebook.checks.get(feed)
-        return check.judged(message.body, found) if check else (found, "")
+        return check.judged(message, found) if check else (found, "")
 
     # --- chart: all messages of a visit to a claim
 
@@ -126,49 +128,62 @@ class Stages:
         with self._ledger.reading() as connection:
             is_early = work.asked_before(connection, "read", todo.asked_at)
         if is_early:
-            with self._ledger.writing() as connection:
+            with self._ledger.writing(flush=False) as connection:
                 work.postpone(connection, todo, self._ledger.clock() + _SOON, tries=0)
             return
-        chart = self.folded(todo.key)
+        folded = self.folded(todo.key)
+        body = chart_to_bytes(folded)
+        self._move_claims(folded)
+        chart, known, occasion = self._known(folded)
+        plans = plan_claims(chart, self._rulebook, occasion, known)
+        at = self._ledger.clock()
+        with self._ledger.writing(flush=False) as connection:
+            if _versions(claims.of_chart(connection, todo.key)) != _versions(known.rows):
+                return  # a claim moved on meanwhile: the work stays and is done again
+            if charts.is_drawn_on(connection, todo.key) and work.is_asked_again(connection, todo):
+                return  # perhaps its visit moved while it was folded: nothing is billed under a former key
+            charts.keep_folded(connection, folded, chart_status(folded).value, body, at)
+            words = file_plans(connection, plans, chart, at)
+            if folded.moved_to:
+                work.ask(connection, "chart", folded.moved_to, at)
+            work.finish(connection, todo)
+            due_at = min((plan.due_at for plan in plans if plan.due_at), default=None)
+            if due_at:
+                work.ask(connection, "chart", todo.key, due_at)
+        if folded.moved_to:
+            log.info("chart_moved")
+        for word, plan in zip(words, plans, strict=True):
+            gaps, findings = (len(plan.draft.gaps), len(plan.draft.findings)) if plan.draft else (0, 0)
+            log.info("chart_coded", status=word, gaps=gaps, findings=findings)
+
+    def _known(self, chart: Chart) -> tuple[Chart, Known, Occasion]:
+        """The chart without what a person set aside, what is known of its claims, and of the occasion to make them."""
         with self._ledger.reading() as connection:
             chart = without_set_aside(connection, chart)
-            current = claims.latest_of_chart(connection, todo.key)
-        filed = self._filed(chart, current)
-        at = self._ledger.clock()
-        with self._ledger.writing() as connection:
-            now = claims.latest_of_chart(connection, todo.key)
-            if _version(now) != _version(current):
-                return  # the claim moved on meanwhile: the work stays and is done again
-            connection.execute(
-                charts.update().where(charts.c.key == todo.key).values(folded_at=at, cancelled=chart.cancelled)
-            )
-            outcome = file_claim(connection, now, filed, chart, at)
-            work.finish(connection, todo)
-        log.info("chart_coded", status=outcome, gaps=len(filed.draft.gaps), findings=len(filed.draft.findings))
+            rows = claims.of_chart(connection, chart.key)
+            settled = frozenset(items.settled_by_a_person(connection, chart.key)) if rows else frozenset[str]()
+            feeds = messages.feeds_of(connection, chart.messages) if self._rulebook.billing.feeds else ()
+            is_requested = claims.is_requested(connection, chart.key)
+            is_billed_before = charts.is_billed_under(connection, chart.moved_from)
+        occasion = Occasion(self._ledger.clock(), feeds, is_requested)
+        return chart, Known(rows, settled, self._decision_of, is_billed_before), occasion
+
+    def _move_claims(self, chart: Chart) -> None:
+        """Settle the claims that were made under a chart key that the visit has no longer."""
+        moves = [(chart.key, chart.moved_to)] if chart.moved_to else [(key, chart.key) for key in chart.moved_from]
+        if moves:
+            at = self._ledger.clock()
+            with self._ledger.writing(flush=False) as connection:
+                for from_key, to_key in moves:
+                    charts.move_claims(connection, from_key, to_key, at)
+
+    def _decision_of(self, claim_id: str) -> bytes:
+        with self._ledger.reading() as connection:
+            return claims.decision_of(connection, claim_id)
 
     def folded(self, key: str) -> Chart:
         """The chart of a visit, from its stored messages."""
-        topics: set[str] = {key}
-        while True:
-            with self._ledger.reading() as connection:
-                ids = messages.ids_of_topics(connection, topics)
-            said = [facts for facts in map(self._facts, ids) if facts]
-            reached = topics_reached(key, said)
-            if reached <= topics:
-                chart = chart_of(key, said)
-                # Every message of the visit was corrected away: nothing says any more that there was one.
-                return chart if chart.messages else replace(chart, cancelled=True)
-            topics = reached
-
-    def _filed(self, chart: Chart, current: claims.ClaimRow | None) -> claims.Filed:
-        created = self._ledger.clock().date()
-        revision, replaces = 1, ""
-        if current is not None:
-            is_same = current.status == ClaimStatus.HELD
-            revision = current.revision if is_same else current.revision + 1
-            replaces = current.identifier if claims.is_taken(current) else current.replaces
-        draft = draft_claim(chart, self._rulebook, created, revision, replaces)
-        return claims.Filed(draft, to_bytes(draft.claim), content_hash(draft.claim), replaces)
+        return self.folding.chart(key)
 
     # --- submit and poll: a claim to its answer
 
@@ -264,5 +279,5 @@ def _row_of(one: Try) -> dict[str, object]:
     }
 
 
-def _version(row: claims.ClaimRow | None) -> tuple[object, ...]:
-    return (row.id, row.status, row.updated_at) if row else ()
+def _versions(rows: Mapping[str, Sequence[claims.ClaimRow]]) -> set[tuple[object, ...]]:
+    return {(row.id, row.status, row.updated_at) for listed in rows.values() for row in listed}

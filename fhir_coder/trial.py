@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from fhir_coder.errors import FhirCoderError
 from fhir_coder.scenarios import Scenario
 from fhir_coder.settings import FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings, StoreSettings, to_toml
 from fhir_coder.store import Ledger, open_ledger, work
+from fhir_coder.store.inbox import InboxReader
 from fhir_coder.store.schema import messages
 
 HOST = "127.0.0.1"
@@ -81,9 +83,9 @@ class Trial:
         self._start("payer", ["payer", "--host", HOST, "--port", str(self.payer_port), "--store", store, *options])
         self._wait_for(f"http://{HOST}:{self.payer_port}/metadata", "payer")
 
-    def start_adapter(self, wait: bool = True) -> None:
-        """Start the adapter, and wait until it answers over plain HTTP."""
-        self._start("adapter", ["serve", "-c", str(self.settings_file)])
+    def start_adapter(self, wait: bool = True, under: Sequence[str] = ()) -> None:
+        """Start the adapter, under another program where one is given, and wait until it answers over plain HTTP."""
+        self._start("adapter", ["serve", "-c", str(self.settings_file)], under)
         if wait:
             self._wait_for(f"http://{HOST}:{self.http_port}/health", "adapter")
 
@@ -92,6 +94,13 @@ class Trial:
         process = self._processes.pop(name)
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def kill_workers(self) -> None:
+        """End the adapter's workers in the same way; the adapter goes on, and starts others."""
+        adapter = self._processes["adapter"].pid
+        for child in Path(f"/proc/{adapter}/task/{adapter}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
 
     def stop(self, name: str) -> None:
         """Ask a process to end, and wait for it."""
@@ -105,9 +114,9 @@ class Trial:
             process.kill()
             process.wait()
 
-    def _start(self, name: str, arguments: list[str]) -> None:
+    def _start(self, name: str, arguments: list[str], under: Sequence[str] = ()) -> None:
         log = (self.folder / f"{name}.log").open("ab")
-        command = [sys.executable, "-m", "fhir_coder", *arguments]
+        command = [*under, sys.executable, "-m", "fhir_coder", *arguments]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environment)
         log.close()
@@ -196,6 +205,14 @@ class Trial:
             self._ledger = open_ledger(self.folder / "ledger.db")
         return self._ledger
 
+    def unfiled(self) -> int:
+        """How many acknowledged messages the ledger does not have yet."""
+        reader = InboxReader(self.ledger)
+        try:
+            return reader.waiting()
+        finally:
+            reader.close()
+
     def wait_until_settled(self, seconds: float = 60.0, progress: Callable[[int], None] = lambda _: None) -> bool:
         """Wait until every file is read and no work is left. `progress` is told how much is left. False if late."""
         until = time.monotonic() + seconds
@@ -209,9 +226,10 @@ class Trial:
 
     def _left(self) -> int:
         unread = sum(1 for path in self.inbox.iterdir() if path.is_file())
+        unfiled = self.unfiled()
         with self.ledger.reading() as connection:
             received = select(func.count()).select_from(messages).where(messages.c.status == "received")
-            return unread + work.waiting(connection) + int(connection.execute(received).scalar_one())
+            return unread + unfiled + work.waiting(connection) + int(connection.execute(received).scalar_one())
 
     def payer_claims(self) -> list[dict[str, Any]]:
         """What the payer holds: identifier, how often received, decision."""

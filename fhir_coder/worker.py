@@ -1,7 +1,7 @@
 """Takes work that is due and runs it on threads: in order per key, in parallel across keys.
 
 Nothing is written when work is taken, so work of a process that died is free at once. Only one process works on a
-SQLite ledger (`store.ledger.only_writer`).
+SQLite ledger (`worker_process`, `store.locks.only_writer`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import timedelta
 from fhir_coder.logs import error_place, log
 from fhir_coder.stages import Stages
 from fhir_coder.store import Ledger, items, work
+from fhir_coder.store.inbox import InboxReader
 from fhir_coder.store.work import Work
 
 _LONGEST_SLEEP = 5.0
@@ -26,6 +27,7 @@ class Worker:
 
     def __init__(self, ledger: Ledger, stages: Stages, threads: int) -> None:
         self._ledger, self._stages, self._threads = ledger, stages, threads
+        self._inbox = InboxReader(ledger)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._changed = threading.Condition()
         self._taken: set[tuple[str, str]] = set()
@@ -44,12 +46,14 @@ class Worker:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Take no more work; finish what runs."""
+        """Take no more work; finish what runs, and file what intake has acknowledged."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self._thread.join()
         self._pool.shutdown(wait=True)
+        self._inbox.file()
+        self._inbox.close()
 
     def _dispatch(self) -> None:
         while True:
@@ -67,7 +71,11 @@ class Worker:
                     self._changed.wait(wait)
 
     def _hand_out(self) -> float:
-        """Hand out what is due and free; answers how many seconds may pass before the next look."""
+        """Hand out what is due and free; answers how many seconds may pass before the next look.
+
+        What intake kept is filed first: a chart waits for the messages that had come before it was asked for.
+        """
+        self._inbox.file()
         with self._changed:
             taken = set(self._taken)
         free = 2 * self._threads - len(taken)

@@ -10,14 +10,17 @@ from typing import Any
 
 from fhir_coder import fhir, hl7v2
 from fhir_coder.charts import fold_chart
+from fhir_coder.claims import wait_of
 from fhir_coder.claims.build import BuiltClaim, ClaimNumber, build_claim
 from fhir_coder.coding import code_chart
 from fhir_coder.edits import ClaimContext
 from fhir_coder.model import (
     Address,
+    BillingRule,
     CareTeamMember,
     ChargeFact,
     Chart,
+    ClaimDraft,
     CodedChart,
     Coding,
     Concept,
@@ -43,7 +46,7 @@ from fhir_coder.model import (
     VisitFact,
     When,
 )
-from fhir_coder.pipeline import Rulebook
+from fhir_coder.pipeline import Occasion, Rulebook, billed_slots, draft_claim
 from fhir_coder.terminology import CodeSets, Tables
 from fhir_coder.terminology.conditions import Conditions
 from fhir_coder.terminology.table import Header, MappingTable, Row
@@ -269,4 +272,13 @@ def context(
     """What the edits look at, for the claim of a chart."""
     codes = coded_chart(chart, *listed)
     claim = build_claim(codes, site, payer, NUMBER, DAY).claim
-    return ClaimContext(claim, codes, payer, code_sets or NoCodeSets())
+    wait = wait_of(chart, BillingRule(), NOON, False)
+    return ClaimContext(claim, codes, payer, code_sets or NoCodeSets(), waits_for=wait.text if wait else "")
+
+
+def drafted(chart: Chart, book: Rulebook | None = None, revision: int = 1, replaces: str = "") -> ClaimDraft:
+    """The first of the claims that a chart gives."""
+    ours = book or rulebook()
+    first, *_ = billed_slots(chart, ours)
+    number = ClaimNumber(first.identifier(revision), revision, replaces)
+    return draft_claim(first, ours, number, Occasion(NOON))

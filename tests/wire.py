@@ -68,11 +68,11 @@ class Wire:
             self._loop.close()
 
     async def _serve(self) -> None:
-        listener = MllpListener(self.feed, self._desk)
-        await listener.start(self._bound)
+        self._listener = MllpListener(self.feed, self._desk)
+        await self._listener.start(self._bound)
         self._started.set()
         await self._stop.wait()
-        await listener.stop()
+        await self._listener.stop()
         self._bound.close()
 
     def client(self, **options: Any) -> MllpClient:
@@ -85,6 +85,10 @@ class Wire:
         """The control ids in the ledger, and how often each is there."""
         with self.ledger.reading() as connection:
             return Counter(connection.execute(select(messages.c.control_id)).scalars())
+
+    def held_bytes(self) -> int:
+        """What the listener's connections hold of frames that are not answered yet."""
+        return self._listener.held_bytes
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [dict(e) for e in self.events if e["event"] == event]

@@ -11,11 +11,13 @@ from datetime import date
 from decimal import Decimal
 
 from fhir_coder.charts import INPATIENT_CLASSES
+from fhir_coder.claims.accident import accident_element, bill_code_element, bill_code_trace
 from fhir_coder.claims.contained import Parties
 from fhir_coder.claims.elements import codeable, without_empty
 from fhir_coder.model import (
     CareTeamMember,
     ChargeFact,
+    Chart,
     CodedChart,
     CodedDiagnosis,
     CodedLine,
@@ -25,6 +27,8 @@ from fhir_coder.model import (
     Money,
     Payer,
     Practitioner,
+    PriorDecision,
+    Purpose,
     Site,
     System,
     Trace,
@@ -41,8 +45,8 @@ _POS = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Serv
 _INFO = "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBSupportingInfoType"
 _NUBC = "https://www.nubc.org/CodeSystem/"
 
-REPLACEMENT_FREQUENCY = "7"
-"""The last character of a type of bill that replaces a prior claim (837 CLM05-3)."""
+_FREQUENCIES: Mapping[Purpose, str] = {Purpose.BILL: "7", Purpose.LATE_CHARGE: "5", Purpose.VOID: "8"}
+"""The last character of a type of bill that is about a prior claim (837 CLM05-3), by what the claim is sent for."""
 
 _CLAIM_TYPE_OF_CLASS: Mapping[str, str] = {
     "IMP": "institutional",
@@ -59,11 +63,24 @@ _PLACE_OF_CLASS: Mapping[str, str] = {"EMER": "23", "IMP": "21", "ACUTE": "21", 
 
 @dataclass(frozen=True, slots=True)
 class ClaimNumber:
-    """A claim's identifier, its revision from 1, and the payer-taken claim it replaces, if any."""
+    """A claim's identifier, its revision from 1, what it is sent for, and the payer-taken claim it is about, if any."""
 
     identifier: str
     revision: int = 1
     replaces: str = ""
+    purpose: Purpose = Purpose.BILL
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPlace:
+    """Which of the visit's claims is built: its kind, empty for the visit's own, and its payer's place in the order.
+
+    `priors` are the decisions of the payers before.
+    """
+
+    kind: str = ""
+    order: int = 1
+    priors: tuple[PriorDecision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +92,53 @@ class BuiltClaim:
     total: Money | None
 
 
-def claim_type(coded: CodedChart, site: Site) -> str:
+def claim_type(chart: Chart, site: Site) -> str:
     """`professional` or `institutional`, by the visit's class."""
-    visit_class = coded.chart.visit.class_code if coded.chart.visit else ""
+    visit_class = chart.visit.class_code if chart.visit else ""
     return site.claim_types.get(visit_class) or _CLAIM_TYPE_OF_CLASS.get(visit_class, "professional")
 
 
-def build_claim(coded: CodedChart, site: Site, payer: Payer | None, number: ClaimNumber, created: date) -> BuiltClaim:
-    """Build the claim of one coded chart. Nothing is made up: what is not known is left out, the edits say so."""
-    builder = _Builder(coded, site, payer, number)
+def build_claim(
+    coded: CodedChart,
+    site: Site,
+    payer: Payer | None,
+    number: ClaimNumber,
+    created: date,
+    place: ClaimPlace = ClaimPlace(),
+) -> BuiltClaim:
+    """Build one claim of a coded chart. Nothing is made up: what is not known is left out, the edits say so."""
+    builder = _Builder(coded, site, payer, number, place)
     return builder.build(created)
 
 
+def related_prior(system: str, identifier: str) -> list[Json]:
+    """Claim.related: the prior claim that this one is about, by its identifier."""
+    prior = {"identifier": {"system": system, "value": identifier}}
+    return [{"claim": prior, "relationship": codeable(_CLAIM_RELATION, "prior")}]
+
+
+def with_frequency(bill: str, purpose: Purpose) -> str:
+    """A type of bill with the frequency of a claim about a prior one."""
+    return bill[:-1] + _FREQUENCIES[purpose]
+
+
 class _Builder:
-    def __init__(self, coded: CodedChart, site: Site, payer: Payer | None, number: ClaimNumber) -> None:
+    def __init__(
+        self, coded: CodedChart, site: Site, payer: Payer | None, number: ClaimNumber, place: ClaimPlace
+    ) -> None:
         self.coded, self.chart, self.site, self.payer, self.number = coded, coded.chart, site, payer, number
+        self.place = place
         self.parties = Parties()
         self.traces: list[Trace] = []
         self.care_team: list[Json] = []
         self.visit_class = self.chart.visit.class_code if self.chart.visit else ""
-        self.kind = claim_type(coded, site)
+        self.kind = place.kind or claim_type(coded.chart, site)
 
     def build(self, created: date) -> BuiltClaim:
         coverages = self.chart.coverages
         patient = self.parties.add_patient(self.chart)
         provider = self.parties.add_provider(self.chart, self.site)
-        insurer = self.parties.add_insurer(self.payer, coverages[0] if coverages else None)
+        insurer = self.parties.add_insurer(self.payer, coverages[self.place.order - 1] if coverages else None)
         diagnoses = [self._diagnosis(i, d) for i, d in enumerate(self.coded.diagnoses)]
         procedures = [self._procedure(i, p) for i, p in enumerate(self.coded.procedures)]
         visit_team = [self._member(m) for m in (self.chart.visit.care_team if self.chart.visit else ())]
@@ -126,6 +164,7 @@ class _Builder:
                 "diagnosis": diagnoses,
                 "procedure": procedures,
                 "insurance": self._insurance(insurer, patient),
+                "accident": self._accident(),
                 "item": items,
                 "total": _money(total) if total else None,
             }
@@ -135,11 +174,7 @@ class _Builder:
     # --- header
 
     def _related(self) -> list[Json]:
-        if not self.number.replaces:
-            return []
-        system = self.site.claim_identifier_system
-        prior = {"identifier": {"system": system, "value": self.number.replaces}}
-        return [{"claim": prior, "relationship": codeable(_CLAIM_RELATION, "prior")}]
+        return related_prior(self.site.claim_identifier_system, self.number.replaces) if self.number.replaces else []
 
     def _billable_period(self) -> Json:
         days = [w.day for w in (line.service_date for line in self.coded.lines) if w and w.day]
@@ -154,13 +189,23 @@ class _Builder:
 
     def _insurance(self, insurer: Json, patient: Json) -> list[Json]:
         insurances = []
+        decisions = {prior.order: prior for prior in self.place.priors}
         for position, coverage in enumerate(self.chart.coverages, start=1):
-            payor = insurer if position == 1 else self._other_payor(position)
+            is_focal = position == self.place.order
+            payor = insurer if is_focal else self._other_payor(position)
             reference = self.parties.add_coverage(coverage, position, payor, patient)
-            prior = [coverage.prior_authorization] if coverage.prior_authorization else None
-            entry = {"sequence": position, "focal": position == 1, "coverage": reference, "preAuthRef": prior}
-            insurances.append(without_empty(entry) | {"focal": position == 1})
+            authorised = [coverage.prior_authorization] if coverage.prior_authorization else None
+            decision = decisions.get(position)
+            answer = self.parties.add_decision(decision, self._about(decision, patient, payor)) if decision else None
+            entry = {"sequence": position, "coverage": reference, "preAuthRef": authorised, "claimResponse": answer}
+            insurances.append(without_empty(entry) | {"focal": is_focal})
         return insurances or [{"sequence": 1, "focal": True, "coverage": {"display": "not stated"}}]
+
+    def _about(self, decision: PriorDecision, patient: Json, payor: Json) -> Json:
+        """What an earlier payer's decision says of its claim, in the words of this one."""
+        prior = {"identifier": {"system": self.site.claim_identifier_system, "value": decision.identifier}}
+        kind = codeable(_CLAIM_TYPE, self.kind)
+        return {"type": kind, "patient": patient, "insurer": payor, "request": prior}
 
     def _other_payor(self, position: int) -> Json:
         company = self.chart.coverages[position - 1].payer
@@ -172,7 +217,7 @@ class _Builder:
             return []
         bill = self.site.type_of_bill.get(self.visit_class, "")
         if bill and self.number.replaces:
-            bill = bill[:-1] + REPLACEMENT_FREQUENCY
+            bill = with_frequency(bill, self.number.purpose)
         entries: list[Json] = []
         if self.visit_class in INPATIENT_CLASSES and visit.start:
             period = {k: w.text for k, w in (("start", visit.start), ("end", visit.end)) if w}
@@ -186,7 +231,15 @@ class _Builder:
         for category, system, code in coded:
             if code:
                 entries.append({"category": codeable(_INFO, category), "code": codeable(_NUBC + system, code)})
+        for bill_code in visit.bill_codes:
+            self.traces.append(bill_code_trace(bill_code, f"Claim.supportingInfo[{len(entries)}]"))
+            entries.append(bill_code_element(bill_code))
         return [{"sequence": i, **entry} for i, entry in enumerate(entries, start=1)]
+
+    def _accident(self) -> Json | None:
+        element, trace = accident_element(self.chart.visit.accident if self.chart.visit else None)
+        self.traces += [trace] if trace else []
+        return element
 
     # --- people
 

@@ -16,6 +16,7 @@ from fhir_coder.model import (
     Organization,
     Payer,
     Practitioner,
+    PriorDecision,
     Site,
     System,
 )
@@ -103,6 +104,23 @@ class Parties:
         }
         return self._add(resource)
 
+    def add_decision(self, decision: PriorDecision, about: Json) -> Json:
+        """What an earlier payer decided, amounts as it said them; `about` says of which claim, in this one's words."""
+        said = decision.response
+        resource = {
+            "resourceType": "ClaimResponse",
+            "id": f"response-{decision.order}",
+            "status": "active",
+            "use": "claim",
+            **about,
+            "created": decision.created,
+            "outcome": said.get("outcome"),
+            "item": [_decided_line(line) for line in said.get("item", ())],
+            "total": [_amount_of(entry) for entry in said.get("total", ())],
+            "payment": _only(said.get("payment", {}), "type", "date", "amount"),
+        }
+        return self._add(resource)
+
     def _subscriber(self, coverage: CoverageFact, position: int, patient: Json) -> Json | None:
         """Whose insurance it is: the patient, or a person related to the patient."""
         if coverage.relationship == "self":
@@ -135,6 +153,20 @@ class Parties:
     def _add(self, resource: Json) -> Json:
         self.contained.append(without_empty(resource))
         return {"reference": f"#{resource['id']}"}
+
+
+def _decided_line(line: Json) -> Json:
+    adjudications = [_amount_of(entry) for entry in line.get("adjudication", ())]
+    return {"itemSequence": line.get("itemSequence"), "adjudication": adjudications}
+
+
+def _amount_of(entry: Json) -> Json:
+    return _only(entry, "category", "reason", "amount", "value")
+
+
+def _only(element: Json, *names: str) -> Json:
+    """Only what the next payer needs of an element: the rest may point to what is not sent along."""
+    return {name: element[name] for name in names if name in element}
 
 
 def _everyone(chart: Chart) -> list[CareTeamMember]:

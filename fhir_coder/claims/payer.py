@@ -18,9 +18,26 @@ def choose_payer(chart: Chart, payers: Sequence[Payer]) -> Payer | None:
     coverage = chart.coverages[0] if chart.coverages else None
     if not payers:
         return Payer(payer_name(coverage)) if coverage else None
+    return _named(coverage, payers) or next((p for p in payers if not p.plans), None)
+
+
+def payers_in_order(chart: Chart, payers: Sequence[Payer]) -> list[tuple[int, Payer | None]]:
+    """Who is billed, by their place in the order of benefits from 1: the first coverage's payer, whoever it is.
+
+    A later coverage is billed only where a payer of the settings names it among its `plans`: a payer that takes what
+    no other takes is not known to be the one.
+    """
+    found: list[tuple[int, Payer | None]] = [(1, choose_payer(chart, payers))]
+    for order, coverage in enumerate(chart.coverages[1:], start=2):
+        named = _named(coverage, payers)
+        if named:
+            found.append((order, named))
+    return found
+
+
+def _named(coverage: CoverageFact | None, payers: Sequence[Payer]) -> Payer | None:
     names = _names(coverage) if coverage else frozenset()
-    named = next((p for p in payers if names & {_folded(x) for x in p.plans}), None)
-    return named or next((p for p in payers if not p.plans), None)
+    return next((p for p in payers if names & {_folded(x) for x in p.plans}), None)
 
 
 def payer_name(coverage: CoverageFact) -> str:

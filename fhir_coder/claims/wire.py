@@ -25,11 +25,20 @@ def _decimal(value: object) -> orjson.Fragment:
 def content_hash(claim: Json) -> str:
     """A digest of what the claim bills, blind to its identifier, its making date and what it replaces.
 
+    Of an earlier payer's decision only outcome and amounts count: the same ones may come again under another name.
+
     Two claims of one digest bill the same: the second is not sent.
     """
     billed = {k: v for k, v in claim.items() if k not in ("identifier", "created", "related")}
     billed["supportingInfo"] = [_without_frequency(entry) for entry in claim.get("supportingInfo", ())]
+    billed["contained"] = [_without_name(resource) for resource in claim.get("contained", ())]
     return hashlib.sha256(orjson.dumps(billed, default=_decimal, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _without_name(resource: Json) -> Json:
+    if resource["resourceType"] != "ClaimResponse":
+        return resource
+    return {k: v for k, v in resource.items() if k not in ("request", "created")}
 
 
 def _without_frequency(entry: Json) -> Json:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fhir_coder import __version__
+from fhir_coder.cli.charts import charts_cli
 from fhir_coder.cli.claims import claims_cli
 from fhir_coder.cli.common import examples
 from fhir_coder.cli.convert import convert_cli
@@ -17,6 +18,7 @@ from fhir_coder.cli.feeds import feeds_cli
 from fhir_coder.cli.messages import messages_cli
 from fhir_coder.cli.rules import edits_cli, tables_cli
 from fhir_coder.cli.service import service_cli
+from fhir_coder.cli.terminology import terminology_cli
 from fhir_coder.cli.testing import testing_cli
 from fhir_coder.cli.work import work_cli
 
@@ -33,11 +35,12 @@ cli = typer.Typer(
         "fhir-coder serve -c site/fhir-coder.toml",
     ),
 )
-for group in (convert_cli, service_cli, testing_cli):
+for group in (convert_cli, service_cli, testing_cli, terminology_cli):
     cli.registered_commands += group.registered_commands
 for name, group in (
     ("feeds", feeds_cli),
     ("messages", messages_cli),
+    ("charts", charts_cli),
     ("claims", claims_cli),
     ("work", work_cli),
     ("tables", tables_cli),

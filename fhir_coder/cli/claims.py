@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fhir_coder.cli.common import AsJson, Config, examples, explained, print_list, stored_app
+from fhir_coder.cli.common import AsJson, Config, examples, explained, os_user, print_list, stored_app
 
 claims_cli = typer.Typer(no_args_is_help=True, help="Claims in the ledger.")
 
@@ -23,7 +23,8 @@ def claims_list(
     """Claims, newest first."""
     from fhir_coder.queries import list_claims
 
-    columns = ["identifier", "chart_key", "payer", "revision", "currency", "total", "status", "hold", "updated_at"]
+    columns = ["identifier", "chart_key", "slot", "payer", "revision", "purpose", "currency", "total", "status", "hold"]
+    columns += ["file_by", "updated_at"]
     print_list(list_claims, columns, (config, status, limit), as_json)
 
 
@@ -46,7 +47,18 @@ def claims_show(
     if fhir:
         sys.stdout.buffer.write(story.row.body + b"\n")
     else:
-        typer.echo(stored_claim_text(story.row, story.attempts, story.events))
+        typer.echo(stored_claim_text(story.row, story.attempts, story.events, story.others))
+
+
+@claims_cli.command("bill", epilog=examples("fhir-coder claims bill LAKESHORE/VN/VN-1001"))
+@explained
+def claims_bill(chart: Annotated[str, typer.Argument(help="A chart key.")], config: Config = None) -> None:
+    """Ask for a visit's claims now: it waits for this, or for the end of a bill hold. Who asked is written down."""
+    from fhir_coder.queries import request_claims
+
+    with stored_app(config) as app:
+        request_claims(app.ledger, chart, os_user())
+    typer.echo(f"{chart}: asked for; a running service makes its claims")
 
 
 @claims_cli.command("resubmit", epilog=examples("fhir-coder claims resubmit CLM-ZSAAYCSU6X36-1"))

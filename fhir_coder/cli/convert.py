@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fhir_coder.cli.common import AsJson, Config, examples, explained, open_app, print_json
+from fhir_coder.errors import FhirCoderError
 
 convert_cli = typer.Typer()
 
@@ -47,22 +48,32 @@ def convert(
         raise typer.Exit(2)
 
 
-@convert_cli.command(epilog=examples("fhir-coder check feed.hl7 --junit check.xml"))
+@convert_cli.command(
+    epilog=examples("fhir-coder check feed.hl7 --junit check.xml", "fhir-coder check feed.hl7 --profile dft-p03.xml")
+)
 @explained
 def check(
     file: Annotated[Path, typer.Argument(help="A file of HL7 v2 messages.", exists=True, dir_okay=False)],
     config: Config = None,
     version: Annotated[str | None, typer.Option(help="HL7 version to check against, by default MSH-12.")] = None,
+    profile: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Check by this message profile (XML) instead; one for each type.", exists=True, dir_okay=False
+        ),
+    ] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
 ) -> None:
-    """Check HL7 v2 messages against the standard. Exit status 0 clean, 1 something rejects, 2 unreadable."""
+    """Check HL7 v2 messages against the standard, or by profiles. Exit status 0 clean, 1 a reject, 2 unreadable."""
     from fhir_coder.conformance_check import check_file
     from fhir_coder.screens import listing
     from fhir_coder.settings import load_settings
 
     load_settings(config)  # faults of the settings show here as everywhere
-    checked = check_file(file, version)
+    if version and profile:
+        raise FhirCoderError("--version is for the standard: a profile names its own")
+    checked = check_file(file, version, profile or ())
     if junit:
         junit.write_text(checked.junit(), encoding="utf-8")
     if as_json:

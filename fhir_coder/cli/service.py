@@ -38,15 +38,19 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write; made where
 @service_cli.command(epilog=examples("fhir-coder serve -c site/fhir-coder.toml"))
 @explained
 def serve(config: Config = None) -> None:
-    """Run feeds, workers and HTTP in one process until SIGINT or SIGTERM."""
-    from fhir_coder.app import App
-    from fhir_coder.logs import configure_logs
-    from fhir_coder.server import announce_text
-    from fhir_coder.server import serve as run
+    """Run feeds and HTTP, with the workers in a process of their own, until SIGINT or SIGTERM."""
+    from fhir_coder.supervisor import WorkerProcess
 
-    with App.from_file(config) as app:
-        configure_logs(app.settings.log.format, app.settings.log.level)
-        run(app, lambda listeners: typer.echo(announce_text(app, listeners)))
+    with WorkerProcess() as workers:  # it loads while this process does
+        from fhir_coder.app import App
+        from fhir_coder.logs import configure_logs
+        from fhir_coder.server import announce_text
+        from fhir_coder.server import serve as run
+
+        with App.from_file(config) as app:
+            workers.configure(app.settings)
+            configure_logs(app.settings.log.format, app.settings.log.level)
+            run(app, workers, lambda listeners, loaded: typer.echo(announce_text(app.settings, listeners, loaded)))
 
 
 @service_cli.command(epilog=examples("fhir-coder status -c site/fhir-coder.toml --json"))

@@ -88,7 +88,8 @@ def send(
             answers = client.send_whole(data) or [NONE_ASKED] if whole else client.send_all(payloads_in(data))
             for number, answer in enumerate(answers, start=1):
                 is_good = is_good and answer.is_accepted
-                typer.echo("   ".join([f"{path}:{number}", answer.code, answer.control_id, *answer.errors]))
+                said = (f"{path}:{number}", answer.code, answer.control_id, *answer.errors)
+                typer.echo("   ".join(filter(None, said)))
     if not is_good:
         raise typer.Exit(1)
 

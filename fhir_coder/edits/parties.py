@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
-from fhir_coder.model import Json, Severity, System
+from fhir_coder.model import Json, Severity, System, day_of
+from fhir_coder.terminology.check_digits import is_npi
 
 
 def no_coverage(context: ClaimContext) -> Iterator[Hit]:
@@ -22,23 +23,21 @@ def payer_not_known(context: ClaimContext) -> Iterator[Hit]:
 
 def missing_subscriber_id(context: ClaimContext) -> Iterator[Hit]:
     """The coverage that is billed has no member id."""
-    coverages = context.coded.chart.coverages
-    if coverages and not coverages[0].subscriber_id:
+    if context.coverage and not context.coverage.subscriber_id:
         yield (
-            "Claim.insurance[0].coverage",
+            context.coverage_path,
             "the coverage has no subscriber id (IN1-49, IN1-36 or Coverage.subscriberId)",
         )
 
 
 def coverage_not_in_force(context: ClaimContext) -> Iterator[Hit]:
     """The date of service is outside the coverage's period."""
-    on, coverages = context.coded.chart.service_date, context.coded.chart.coverages
-    if on is None or not coverages:
+    on, coverage = context.coded.chart.service_date, context.coverage
+    if on is None or coverage is None:
         return
-    start = coverages[0].start.day if coverages[0].start else None
-    end = coverages[0].end.day if coverages[0].end else None
+    start, end = day_of(coverage.start), day_of(coverage.end)
     if (start and on < start) or (end and on > end):
-        yield "Claim.insurance[0].coverage", "the coverage is not in force on the date of service"
+        yield context.coverage_path, "the coverage is not in force on the date of service"
 
 
 def missing_provider_npi(context: ClaimContext) -> Iterator[Hit]:
@@ -67,27 +66,19 @@ def prior_auth_list_missing(context: ClaimContext) -> Iterator[Hit]:
     """Nobody can tell whether a line needs prior authorisation."""
     payer = context.payer
     if payer and payer.prior_auth_codes is None:
-        yield "Claim.insurance[0].preAuthRef", f"payer '{payer.name}' has no list of codes that need authorisation"
+        path = f"Claim.insurance[{context.order - 1}].preAuthRef"
+        yield path, f"payer '{payer.name}' has no list of codes that need authorisation"
 
 
 def prior_auth_missing(context: ClaimContext) -> Iterator[Hit]:
     """A line's code is on the payer's list, and the coverage has no authorisation number (IN1-14)."""
     listed = context.payer.prior_auth_codes if context.payer else None
-    coverages = context.coded.chart.coverages
-    if not listed or not coverages or coverages[0].prior_authorization:
+    coverage = context.coverage
+    if not listed or coverage is None or coverage.prior_authorization:
         return
     for index, line in enumerate(context.coded.lines):
         if line.code.code in listed:
             yield f"Claim.item[{index}]", "the payer asks for prior authorisation of this code, and no number came"
-
-
-def is_npi(value: str) -> bool:
-    """Whether a value is a National Provider Identifier: ten digits, the last by Luhn over 80840 and the rest."""
-    if len(value) != 10 or not value.isascii() or not value.isdigit():
-        return False
-    digits = [int(d) for d in "80840" + value]
-    doubled = [d * 2 if (len(digits) - i) % 2 == 0 else d for i, d in enumerate(digits)]
-    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
 
 
 def _contained(claim: Json, reference: Json) -> Json:

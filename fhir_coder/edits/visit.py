@@ -4,21 +4,47 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
-from fhir_coder.charts import is_open, is_stay
+from fhir_coder.charts import is_stay
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
 from fhir_coder.model import ChargeFact, Json, Problem, Severity
 
 _HALF_A_CENT = Decimal("0.005")
+_FILING_DAYS_LEFT = 15
 _MAX_MODIFIERS = 4  # 837P SV101, 837I SV202
 
 
 def visit_open(context: ClaimContext) -> Iterator[Hit]:
-    """The visit goes on: no discharge, no finished status, nothing that says it may be billed."""
-    if is_open(context.coded.chart):
-        yield "Claim.billablePeriod", "the visit is not over: no discharge, finished status or charge has come"
+    """The visit is not to be billed yet, by the rule of the payer, the feed or the site."""
+    if context.waits_for:
+        yield "Claim.billablePeriod", context.waits_for
+
+
+def waits_for_primary(context: ClaimContext) -> Iterator[Hit]:
+    """A payer before this one in the order of benefits has not decided."""
+    if context.is_prior_open:
+        yield context.coverage_path, "a payer before this one in the order of benefits has not decided"
+
+
+def primary_paid_in_full(context: ClaimContext) -> Iterator[Hit]:
+    """The payers before this one have paid all that is charged."""
+    if context.is_paid_in_full:
+        yield context.coverage_path, "the payers before this one have paid all of it: nothing is left to bill"
+
+
+def timely_filing(context: ClaimContext) -> Iterator[Hit]:
+    """The claim is made close to the last day the payer takes it, or after it."""
+    served, payer = context.coded.chart.service_date, context.payer
+    if served is None or payer is None or payer.timely_filing_days is None:
+        return
+    file_by = served + timedelta(days=payer.timely_filing_days)
+    left = (file_by - date.fromisoformat(context.claim["created"])).days
+    if left < 0:
+        yield "Claim.created", f"the payer's last day for it was {file_by.isoformat()}"
+    elif left <= _FILING_DAYS_LEFT:
+        yield "Claim.created", f"the payer's last day for it is {file_by.isoformat()}"
 
 
 def visit_unknown(context: ClaimContext) -> Iterator[Hit]:
@@ -50,6 +76,7 @@ def unusable_part(context: ClaimContext) -> Iterator[Hit]:
 
 
 UNUSABLE_PART = "unusable-part"
+PAID_IN_FULL = "primary-paid-in-full"
 
 
 def problem_path(problem: Problem) -> str:
@@ -179,8 +206,24 @@ EDITS = (
         "visit-open",
         "Visit still open",
         Severity.REJECT,
-        "It is released by the discharge.",
+        "It is released by what it waits for.",
         visit_open,
+        resolves_itself=True,
+    ),
+    Edit(
+        "waits-for-primary",
+        "Waits for the payer before",
+        Severity.REJECT,
+        "It is released by the decision of the payer before.",
+        waits_for_primary,
+        resolves_itself=True,
+    ),
+    Edit(
+        PAID_IN_FULL,
+        "Paid in full before",
+        Severity.REJECT,
+        "Nothing is to be done. The setting secondary_when_paid_in_full sends such claims all the same.",
+        primary_paid_in_full,
         resolves_itself=True,
     ),
     Edit(
@@ -273,6 +316,13 @@ EDITS = (
         procedure_without_charge,
     ),
     Edit("pointer-lost", "Diagnosis of a line not on the claim", Severity.WARN, "Check FT1-19.", pointer_lost),
+    Edit(
+        "timely-filing",
+        "Close to the payer's last day",
+        Severity.WARN,
+        "See that it goes out in time, or ask the payer for an exception.",
+        timely_filing,
+    ),
     Edit("too-many", "More than a claim carries", Severity.REJECT, "Split the claim.", too_many),
 )
 """In the order shown to the coder."""

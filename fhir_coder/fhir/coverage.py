@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fhir_coder.fhir.datatypes import codes, concept, human_name, when
+from fhir_coder.fhir.datatypes import codes, concept, human_name, identifiers, when
 from fhir_coder.fhir.directory import organization, organization_named_by
 from fhir_coder.fhir.elements import Element
 from fhir_coder.fhir.reading import Reading
 from fhir_coder.model import CoverageFact, FiledFact, Name, Organization
 
-_TAKEN_BACK = frozenset({"cancelled", "entered-in-error"})
+_NOT_IN_FORCE = frozenset({"cancelled", "entered-in-error", "draft"})
+_SELF_PAY = "http://terminology.hl7.org/CodeSystem/coverage-selfpay"
 
 
 def coverage_facts(reading: Reading) -> Iterator[FiledFact]:
@@ -21,10 +22,24 @@ def coverage_facts(reading: Reading) -> Iterator[FiledFact]:
     if not beneficiary:
         element.note_missing("beneficiary")
     reading.topic = beneficiary or reading.own_topic
-    if element.text("status") == "draft" or element.is_modified():
+    if element.is_modified():
         return
-    fact = _coverage(reading)
+    fact = CoverageFact(reading.origin(), reading.own_topic, removed=True)
+    if element.text("status") not in _NOT_IN_FORCE:
+        fact = _without_insurer(reading, fact) if _is_self_pay(element) else _coverage(reading)
     yield from reading.file(fact, beneficiary, [fact.payer_ref])
+
+
+def _is_self_pay(element: Element) -> bool:
+    """Whether the patient pays: R5 says so by `kind`, R4 by a type."""
+    said = concept(element.child("type"))
+    return element.text("kind") == "self-pay" or any(c.system == _SELF_PAY for c in (said.codings if said else ()))
+
+
+def _without_insurer(reading: Reading, taken_back: CoverageFact) -> CoverageFact:
+    """No insurance. A patient who pays may have forbidden that an insurer hears of it (45 CFR 164.522(a)(1)(vi))."""
+    reading.element.note("", "self_pay", "the patient pays: a person decides whether an insurer is billed")
+    return taken_back
 
 
 def explanation_facts(reading: Reading) -> Iterator[FiledFact]:
@@ -44,7 +59,7 @@ def explanation_facts(reading: Reading) -> Iterator[FiledFact]:
 def _explained(reading: Reading, inner: Reading) -> Iterator[FiledFact]:
     element = reading.element
     patient = reading.ref(element, "patient", "Patient") or inner.ref(inner.element, "beneficiary", "Patient")
-    if not patient or inner.element.text("status") == "draft" or inner.element.is_modified():
+    if not patient or inner.element.text("status") in _NOT_IN_FORCE or inner.element.is_modified():
         return
     fact = _coverage(inner)
     # Every visit has an ExplanationOfBenefit with a copy of the same coverage: what it says is its identity.
@@ -55,7 +70,7 @@ def _explained(reading: Reading, inner: Reading) -> Iterator[FiledFact]:
     keys = dict.fromkeys(reading.visit_key(patient, reading.resolve(e, "Encounter")) for e in encounters)
     for topic in [key for key in keys if key] or [reading.named(patient)]:
         reading.topic = topic
-        yield FiledFact(topic, fact, tuple(r for r in (reading.named(patient), fact.payer_ref) if r and r != topic))
+        yield reading.under(topic, fact, tuple(r for r in (reading.named(patient), fact.payer_ref) if r and r != topic))
 
 
 def _payer_name(fact: CoverageFact) -> str:
@@ -70,7 +85,7 @@ def _coverage(reading: Reading) -> CoverageFact:
     return CoverageFact(
         reading.origin(),
         reading.own_topic,
-        order=_order(reading),
+        order=element.position("order") or 1,
         plan=_class_value(element, "plan"),
         payer=payer,
         payer_ref=payer_ref,
@@ -81,7 +96,6 @@ def _coverage(reading: Reading) -> CoverageFact:
         start=when(period, "start", reading.rules),
         end=when(period, "end", reading.rules),
         kind=_kind(element),
-        removed=element.text("status") in _TAKEN_BACK,
     )
 
 
@@ -93,7 +107,8 @@ def _kind(element: Element) -> str:
 def _payer(reading: Reading) -> tuple[Organization | None, str]:
     """The payer and its topic. What came along is filled in here too: payers are chosen by its name and identifiers."""
     element = reading.element
-    references = [element.child("insurer")] if "insurer" in element.json else element.children("payor")  # R5, R4
+    references = element.listed("insurer") or element.listed("payor")  # R5, R4
+    references = references or [p for part in element.parts("paymentBy") for p in part.listed("party")]
     reference = references[0] if references else None
     if reference is None:
         element.note_missing("payor")
@@ -103,19 +118,6 @@ def _payer(reading: Reading) -> tuple[Organization | None, str]:
     if resource is None or resource.type != "Organization":
         return organization_named_by(reference), reading.named(ref)
     return organization(Element(resource.json, resource.path, [])), reading.named(ref)
-
-
-def _order(reading: Reading) -> int:
-    """The place in the order of benefits: an Account's of the same message before the Coverage's own, else first."""
-    own = reading.located.ref
-    for account in reading.resources.of_type("Account"):
-        element = Element(account.json, account.path, [])
-        for part in element.children("coverage"):
-            reference = part.child("coverage")
-            priority = part.position("priority")
-            if reference and priority and reading.resources.resolve(reference, "Coverage", account.ref) == own:
-                return priority
-    return reading.element.position("order") or 1
 
 
 def _class_value(element: Element, kind: str) -> str:
@@ -133,9 +135,12 @@ def _value(part: Element) -> str:
 
 
 def _subscriber_id(element: Element) -> str:
-    if isinstance(element.json.get("subscriberId"), list):  # R5: Identifiers
-        return next((value for value in map(_value, element.children("subscriberId")) if value), "")
-    return element.text("subscriberId")
+    """subscriberId, in R5 Identifiers; else the member number, which US Core writes as an identifier (type MB)."""
+    if isinstance(element.json.get("subscriberId"), list):
+        said = next((value for value in map(_value, element.children("subscriberId")) if value), "")
+    else:
+        said = element.text("subscriberId")
+    return said or next((i.value for i in identifiers(element) if i.type == "MB"), "")
 
 
 def _subscriber(reading: Reading) -> Name | None:

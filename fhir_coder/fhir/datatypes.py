@@ -66,11 +66,16 @@ def codes(element: Element | None) -> tuple[str, ...]:
 
 
 def billing_code(element: Element | None) -> str:
-    """The code of a CodeableConcept that a bill wants: the NUBC's where it is among the codings, else the first."""
+    """The code of a CodeableConcept that a bill wants: the NUBC's where it is among the codings, else a site's own.
+
+    HL7's codes (`home`, `emd`) are words of another list: none of them may stand in the place of a bill's code.
+    """
     said = concept(element)
-    if said is None or not said.codings:
-        return ""
-    return next((c.code for c in said.codings if "nubc" in c.system.lower()), said.codings[0].code)
+    codings = [c for c in said.codings if _HL7_CODES not in c.system] if said else []
+    return next((c.code for c in codings if "nubc" in c.system.lower()), codings[0].code if codings else "")
+
+
+_HL7_CODES = "terminology.hl7.org/CodeSystem/"
 
 
 def identifier(element: Element) -> Identifier | None:

@@ -20,6 +20,7 @@ from fhir_coder.model import (
     CareTeamMember,
     DirectoryFact,
     FiledFact,
+    MergeFact,
     Name,
     Organization,
     PatientFact,
@@ -45,11 +46,24 @@ def patient_facts(reading: Reading) -> Iterator[FiledFact]:
         postal_address(element),
         phone(element),
     )
-    yield FiledFact(reading.own_topic, fact)
+    yield reading.under(reading.own_topic, fact)
+    yield from _merges(reading)
     for known in found:
         if known.type not in _PRIVATE_IDENTIFIERS and not known.system.endswith("us-ssn"):
             alias = reading.named(conditional("Patient", known.system, known.value))
-            yield FiledFact(alias, fact, (reading.own_topic,))
+            yield reading.under(alias, fact, (reading.own_topic,))
+
+
+def _merges(reading: Reading) -> Iterator[FiledFact]:
+    """Patient.link: of two records of one person, the one to use is the one that replaces or is not replaced.
+
+    `refer` and `seealso` leave both records in use.
+    """
+    for part in reading.element.parts("link"):
+        kind, other = part.text("type"), reading.named(reading.ref(part, "other", "Patient"))
+        if kind in ("replaced-by", "replaces") and other and other != reading.own_topic:
+            pair = (reading.own_topic, other) if kind == "replaced-by" else (other, reading.own_topic)
+            yield reading.under(pair[0], MergeFact(reading.origin(part), *pair), (pair[1],))
 
 
 def practitioner_facts(reading: Reading) -> Iterator[FiledFact]:
@@ -99,9 +113,9 @@ def location_facts(reading: Reading) -> Iterator[FiledFact]:
 def _listed(reading: Reading, fact: DirectoryFact, *refs: str) -> Iterator[FiledFact]:
     """The fact under its own topic and under the conditional references that lead to it."""
     pointed = tuple(r for r in refs if r)
-    yield FiledFact(reading.own_topic, fact, pointed)
+    yield reading.under(reading.own_topic, fact, pointed)
     for system, value in identifier_pairs(Element(reading.element.json, reading.element.path, [])):
-        yield FiledFact(reading.named(conditional(reading.located.type, system, value)), fact, pointed)
+        yield reading.under(reading.named(conditional(reading.located.type, system, value)), fact, pointed)
 
 
 def organization(element: Element) -> Organization:

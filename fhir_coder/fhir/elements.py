@@ -22,10 +22,21 @@ class Element:
     A wrong type is noted in `flaws`, which all elements of a resource share. JSON null counts as absent.
     """
 
-    __slots__ = ("flaws", "json", "path")
+    __slots__ = ("_index", "_name", "_outer", "flaws", "json")
 
-    def __init__(self, json: Json, path: str, flaws: list[Flaw]) -> None:
-        self.json, self.path, self.flaws = json, path, flaws
+    def __init__(self, json: Json, path: str, flaws: list[Flaw], outer: Element | None = None, index: int = -1) -> None:
+        self.json, self.flaws = json, flaws
+        self._name, self._outer, self._index = path, outer, index
+
+    @property
+    def path(self) -> str:
+        """The FHIR path. Put together only when asked for: few elements of a message are an origin or have a flaw."""
+        steps: list[str] = []
+        element: Element | None = self
+        while element is not None:
+            steps.append(element._name if element._index < 0 else f"{element._name}[{element._index}]")
+            element = element._outer
+        return ".".join(reversed(steps))
 
     def note(self, name: str, rule: str, text: str) -> None:
         """Note a flaw at the child `name`, or at this element where `name` is empty."""
@@ -90,35 +101,59 @@ class Element:
         if value is None:
             return None
         if isinstance(value, dict):
-            return Element(value, f"{self.path}.{name}", self.flaws)
+            return Element(value, name, self.flaws, self)
         self._wrong(name)
         return None
 
     def children(self, name: str) -> list[Element]:
         """The objects of the list at `name`."""
-        found = []
+        found: list[Element] = []
+        if name not in self.json:
+            return found
         for index, value in enumerate(self._list(name)):
             if isinstance(value, dict):
-                found.append(Element(value, f"{self.path}.{name}[{index}]", self.flaws))
+                found.append(Element(value, name, self.flaws, self, index))
             elif value is not None:
                 self._wrong(f"{name}[{index}]")
         return found
+
+    def listed(self, name: str) -> list[Element]:
+        """The objects at `name`, be it one or a list of them: R5 made lists of some single elements of R4."""
+        if isinstance(self.json.get(name), list):
+            return self.children(name)
+        one = self.child(name)
+        return [] if one is None else [one]
 
     def parts(self, name: str) -> list[Element]:
         """The backbone elements at `name`; one with a modifierExtension is noted and left out."""
         return [part for part in self.children(name) if not part.is_modified()]
 
     def is_modified(self) -> bool:
-        """Whether an extension that we do not know changes the meaning of this element; it is noted.
+        """Whether an extension or rules that we do not know change the meaning of this element; it is noted.
 
-        FHIR R4 section 2.4.1: what has an unknown modifier extension must not be processed.
+        FHIR R4 sections 2.4.1 and 2.27.5 (implicitRules): what has one that is not known must not be processed.
         """
-        if not self.json.get("modifierExtension"):
-            return False
-        self.note(
-            "modifierExtension", "unknown_modifier_extension", "an extension that is not known changes the meaning"
-        )
-        return True
+        if self.json.get("implicitRules"):
+            self.note(*_IMPLICIT_RULES)
+            return True
+        if self.json.get("modifierExtension"):
+            self.note(*_MODIFIER)
+            return True
+        return False
+
+    def note_modified_parts(self) -> None:
+        """Note every modifierExtension below this element, also in parts that nothing is read from.
+
+        Contained resources are not looked into: they are read, and looked through, by themselves.
+        """
+        waiting: list[Element] = [self]
+        while waiting:
+            part = waiting.pop()
+            if part is not self and part.json.get("modifierExtension"):
+                part.note(*_MODIFIER)
+            for name, value in part.json.items():
+                if isinstance(value, dict | list) and name not in ("contained", "modifierExtension", "extension"):
+                    waiting += _objects(part, name, value)
 
     def _list(self, name: str) -> list[Any]:
         value = self.json.get(name)
@@ -131,3 +166,14 @@ class Element:
 
     def _wrong(self, name: str) -> None:
         self.note(name, "wrong_type", "the JSON type is not the one FHIR gives this element")
+
+
+_MODIFIER = ("modifierExtension", "unknown_modifier_extension", "an extension that is not known changes the meaning")
+_IMPLICIT_RULES = ("implicitRules", "unknown_implicit_rules", "rules that are not known change the meaning")
+
+
+def _objects(outer: Element, name: str, value: Json | list[Any]) -> list[Element]:
+    """The objects at a name; a list in a list is no FHIR and is left."""
+    if isinstance(value, dict):
+        return [Element(value, name, outer.flaws, outer)]
+    return [Element(one, name, outer.flaws, outer, i) for i, one in enumerate(value) if isinstance(one, dict)]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from fhir_coder.fhir.account import account_facts
 from fhir_coder.fhir.charges import charge_item_facts
 from fhir_coder.fhir.clinical import condition_facts, immunization_facts, procedure_facts
 from fhir_coder.fhir.coverage import coverage_facts, explanation_facts
@@ -25,6 +26,7 @@ from fhir_coder.fhir.references import Located, Resources, locate
 from fhir_coder.fhir.rules import FhirRules
 from fhir_coder.fhir.visit import encounter_facts
 from fhir_coder.model import (
+    AccountFact,
     CancelFact,
     ChargeFact,
     Concept,
@@ -45,6 +47,7 @@ from fhir_coder.model import (
 )
 
 _READERS: Mapping[str, Callable[[Reading], Iterator[FiledFact]]] = {
+    "Account": account_facts,
     "Patient": patient_facts,
     "Encounter": encounter_facts,
     "Condition": condition_facts,
@@ -64,6 +67,9 @@ _READ_INSIDE = frozenset({"Patient", "Condition", "Practitioner", "PractitionerR
 """Contained resources that are read like others; a contained Coverage is read by its ExplanationOfBenefit."""
 
 
+_MODIFIER, _ESCAPED = b"modifierExtension", b"\\u00"
+"""One of them stands in a message with a modifierExtension, be its name written with escapes."""
+
 _NO_RULES = FhirRules()
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -75,29 +81,40 @@ def facts_from_message(message: Message, rules: FhirRules = _NO_RULES) -> Messag
     """
     body = load(message.body)
     flaws: list[Flaw] = []
-    resources = Resources(locate(body, hashlib.sha256(message.body).digest(), flaws))
+    resources = Resources(locate(body, hashlib.sha256(message.body).digest(), flaws, message.answered))
     readings = [
         Reading.of(message.id, found, resources, rules) for found in resources.located if _is_read(found, resources)
     ]
+    if _MODIFIER in message.body or _ESCAPED in message.body:
+        for reading in readings:
+            _note_modifiers(reading)
     facts = tuple(filed for reading in readings for filed in _facts(reading))
     problems = [Problem(Origin(message.id, path), rule, text) for path, rule, text in flaws]
     problems += [problem for reading in readings for problem in reading.problems()]
     charts = _charts(readings, facts, problems)
     event_at = _event_at(body, resources, rules)
-    return MessageFacts(message.id, event_at, facts, charts, tuple(_on_charts(problems, facts, charts)))
+    return MessageFacts(message.id, event_at, facts, charts, tuple(_on_charts(problems, charts)))
 
 
 def _is_read(found: Located, resources: Resources) -> bool:
+    if found.left_out:
+        return False
     if found.ref == found.holder:
         return found.type in _READERS
     return found.type in _READ_INSIDE and resources.by_ref[found.holder].type in _READERS
+
+
+def _note_modifiers(reading: Reading) -> None:
+    """Whatever changes the meaning of a part holds the visit. An ExplanationOfBenefit is read for its coverage only."""
+    if reading.located.type != "ExplanationOfBenefit":
+        reading.element.note_modified_parts()
 
 
 def _facts(reading: Reading) -> Iterator[FiledFact]:
     if not reading.located.deleted:
         yield from _READERS[reading.located.type](reading)
     elif taken_back := _taken_back(reading):
-        yield FiledFact(reading.own_topic, taken_back)
+        yield reading.under(reading.own_topic, taken_back)
 
 
 def _taken_back(reading: Reading) -> Fact | None:
@@ -111,6 +128,7 @@ def _taken_back(reading: Reading) -> Fact | None:
         "Immunization": ImmunizationFact(origin, identity, Concept(), removed=True),
         "ChargeItem": ChargeFact(origin, identity, Concept(), removed=True),
         "Coverage": CoverageFact(origin, identity, removed=True),
+        "Account": AccountFact(origin, identity, removed=True),
         "ExplanationOfBenefit": None,
     }
     if reading.located.type in taken_back:
@@ -125,36 +143,10 @@ def _charts(readings: Iterable[Reading], facts: Iterable[FiledFact], problems: I
     return tuple(key for key in named if key in said)
 
 
-def _on_charts(problems: Iterable[Problem], facts: Iterable[FiledFact], charts: tuple[str, ...]) -> Iterator[Problem]:
-    """Each problem on the charts it touches: a fault in the patient's coverage is one of all visits that draw on it.
-
-    An entry that is no resource could have belonged to any visit of the message, so all of them show it.
-    """
-    own, drawn_on = set(charts), None
+def _on_charts(problems: Iterable[Problem], charts: tuple[str, ...]) -> Iterator[Problem]:
+    """Each problem under its topic; an entry that is no resource could have belonged to any visit of the message."""
     for problem in problems:
-        if problem.topic in own:
-            yield problem
-            continue
-        drawn_on = _drawn_on(facts, charts) if drawn_on is None else drawn_on
-        touched = drawn_on.get(problem.topic, ()) if problem.topic else charts
-        yield from [replace(problem, topic=key) for key in touched] or [problem]
-
-
-def _drawn_on(facts: Iterable[FiledFact], charts: tuple[str, ...]) -> dict[str, list[str]]:
-    """The charts that draw on each topic."""
-    pointed: dict[str, set[str]] = {}
-    for filed in facts:
-        pointed.setdefault(filed.topic, set()).update(filed.refs)
-    drawn_on: dict[str, list[str]] = {}
-    for key in charts:
-        seen: set[str] = set()
-        waiting = {key}
-        while waiting:
-            topic = waiting.pop()
-            seen.add(topic)
-            drawn_on.setdefault(topic, []).append(key)
-            waiting |= pointed.get(topic, set()) - seen
-    return drawn_on
+        yield from [problem] if problem.topic else [replace(problem, topic=key) for key in charts] or [problem]
 
 
 def _event_at(body: Json, resources: Resources, rules: FhirRules) -> When | None:

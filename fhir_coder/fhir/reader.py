@@ -18,10 +18,12 @@ from fhir_coder.model import Header, Json, MessageFormat
 _BOM = b"\xef\xbb\xbf"
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _NOT_JSON = object()
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _START = re.compile(rb"[\s\xef\xbb\xbf]*\{")
 
 BILLED_TYPES = frozenset(
     {
+        "Account",
         "Bundle",
         "ChargeItem",
         "Condition",
@@ -37,7 +39,7 @@ BILLED_TYPES = frozenset(
         "Procedure",
     }
 )
-"""Resource types that can say something about a bill. An Account counts only beside its Coverage, in a Bundle."""
+"""Resource types that can say something about a bill."""
 
 
 def is_billed(resource_type: str) -> bool:
@@ -53,11 +55,14 @@ def looks_like_fhir(body: bytes) -> bool:
 def load(body: bytes) -> Json:
     """Read one resource.
 
-    Raises UnreadableError: `not_json` (also for nesting deeper than 1024), `no_resource_type`.
+    Raises UnreadableError: `not_json` (also for nesting deeper than 1024), `no_resource_type`, `nul_character` (not
+    allowed by FHIR R4 section 2.24.0.1, and no database takes it).
     """
     resource = _parsed(body)
     if resource is _NOT_JSON:
         raise UnreadableError("", "not_json", "the payload is not JSON")
+    if b"\\u0000" in body and _NUL.search(body):
+        raise UnreadableError("", "nul_character", "the payload holds a character that FHIR does not allow")
     if not isinstance(resource, dict):
         raise UnreadableError("resourceType", "no_resource_type", "the payload is not a FHIR resource")
     name = resource.get("resourceType")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from fhir_coder.fhir.datatypes import read_when
 from fhir_coder.fhir.elements import Element
 from fhir_coder.fhir.references import Located, Resources
 from fhir_coder.fhir.rules import FhirRules
-from fhir_coder.model import Fact, FiledFact, Origin, Problem
+from fhir_coder.model import Fact, FiledFact, Origin, Problem, Stamp
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Reading:
     element: Element
     resources: Resources
     rules: FhirRules
+    stamp: Stamp
     topic: str = ""
     visits: list[str] = field(default_factory=list)
 
@@ -31,7 +33,17 @@ class Reading:
     def of(cls, message: str, located: Located, resources: Resources, rules: FhirRules) -> Reading:
         """Start reading a resource, with an empty list of flaws."""
         element = Element(located.json, located.path, [])
-        return cls(message, located, element, resources, rules, topic=f"{rules.namespace}{located.ref}")
+        own_topic = f"{rules.namespace}{located.ref}"
+        # A contained resource has no version of its own: it changes with the one that holds it (FHIR R4 2.28.3).
+        whole = element if located.ref == located.holder else Element(resources.by_ref[located.holder].json, "", [])
+        meta = whole.child("meta")
+        updated = meta.text("lastUpdated") if meta else ""
+        stamp = Stamp(
+            own_topic,
+            read_when(updated, rules.time_zone) if updated else None,
+            meta.text("versionId") if meta else "",
+        )
+        return cls(message, located, element, resources, rules, stamp, own_topic)
 
     @property
     def own_topic(self) -> str:
@@ -79,11 +91,17 @@ class Reading:
 
         The visit's copy points to the own topic: a later deletion, which names no visit, still reaches the chart.
         """
-        others = tuple(dict.fromkeys(r for r in (*refs, self.own_topic) if r and r != key))
-        if key:
-            yield FiledFact(key, fact, others)
-        else:
-            yield FiledFact(self.own_topic, fact, tuple(r for r in others if r != self.own_topic))
+        topic = key or self.own_topic
+        others = tuple(r for r in dict.fromkeys((*refs, self.own_topic)) if r and r != topic)
+        yield FiledFact(topic, fact, others, self.stamp)
+
+    def under(self, topic: str, fact: Fact, refs: tuple[str, ...] = ()) -> FiledFact:
+        """File what this version of the resource says under a topic of any kind."""
+        return FiledFact(topic, fact, refs, self.stamp)
+
+    def part_identity(self, part: Element) -> str:
+        """The identity of what a part of the resource says: the resource's with the part's place in it."""
+        return f"{self.own_topic}{part.path[len(self.located.path) :]}"
 
     def problems(self) -> Iterator[Problem]:
         """What could not be used of this resource."""

@@ -4,11 +4,12 @@
 """
 
 from fhir_coder.hl7v2.ack import AckCode, AckError, AckMode, AckStyle, ack_mode, build_ack
-from fhir_coder.hl7v2.batch import split_messages
+from fhir_coder.hl7v2.batch import is_utf16, split_messages
 from fhir_coder.hl7v2.batch_answer import BatchFile, build_batch_answer, read_batches
+from fhir_coder.hl7v2.batch_count import BatchCount, Miscount, counted, miscounts
 from fhir_coder.hl7v2.facts import facts_from_message, message_of_feed
 from fhir_coder.hl7v2.header import read_header
-from fhir_coder.hl7v2.mllp_frame import Frame, FrameSplitter, HalfFrame, Noise, Oversize, Piece, frame
+from fhir_coder.hl7v2.mllp_frame import Frame, FrameSplitter, GivenUp, HalfFrame, Noise, Oversize, Piece, frame
 from fhir_coder.hl7v2.places import PLACES, Place, Relocations, moved_fields, read_place
 from fhir_coder.hl7v2.reader import Er7Message, read_message
 from fhir_coder.hl7v2.rules import DEFAULT_SYSTEMS, FeedRules
@@ -24,12 +25,15 @@ __all__ = [
     "AckError",
     "AckMode",
     "AckStyle",
+    "BatchCount",
     "BatchFile",
     "Er7Message",
     "FeedRules",
     "Frame",
     "FrameSplitter",
+    "GivenUp",
     "HalfFrame",
+    "Miscount",
     "Noise",
     "Oversize",
     "Piece",
@@ -38,10 +42,13 @@ __all__ = [
     "ack_mode",
     "build_ack",
     "build_batch_answer",
+    "counted",
     "facts_from_message",
     "frame",
     "is_billed",
+    "is_utf16",
     "message_of_feed",
+    "miscounts",
     "moved_fields",
     "read_batches",
     "read_header",

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from fhir_coder.errors import UnreadableError
 from fhir_coder.hl7v2.charset import marked_codec
 from fhir_coder.hl7v2.dates import write_when
+from fhir_coder.hl7v2.outline import THEIR_CONTROL_ID, outline_of
 from fhir_coder.hl7v2.reader import Segment, Syntax, read_message
 from fhir_coder.model import When
 
@@ -83,9 +85,18 @@ def ack_mode(body: bytes, style: AckStyle = "auto") -> AckMode:
     """
     if style == "original":
         return AckMode()
-    msh = header_of(body)
-    mode = AckMode(msh.text(15).upper(), msh.text(16).upper())
+    outlined = outline_of(body)
+    mode = _mode_of(outlined[0]) if outlined else _mode(header_of(body))
     return AckMode("AL", "NE") if style == "enhanced" and not mode.is_enhanced else mode
+
+
+@lru_cache(maxsize=256)
+def _mode_of(outline: bytes) -> AckMode:
+    return _mode(header_of(outline))
+
+
+def _mode(msh: Segment) -> AckMode:
+    return AckMode(msh.text(15).upper(), msh.text(16).upper())
 
 
 def build_ack(body: bytes, code: AckCode, *, control_id: str, at: When | str, error: AckError | None = None) -> bytes:
@@ -93,6 +104,28 @@ def build_ack(body: bytes, code: AckCode, *, control_id: str, at: When | str, er
 
     `at` is the time of the answer, as a value or as an HL7 time. `control_id` is our own MSH-10.
     """
+    outlined = outline_of(body) if error is None and control_id.isalnum() else None
+    if outlined and isinstance(at, str):
+        return _between_marks(outlined[0], code) % (at.encode(), control_id.encode(), outlined[1].encode())
+    return _built(body, code, control_id=control_id, at=at, error=error)
+
+
+@lru_cache(maxsize=256)
+def _between_marks(outline: bytes, code: AckCode) -> bytes:
+    """The acknowledgment of a message with an outline, with places for the time and both control ids."""
+    built = _built(outline, code, control_id=_OURS, at=_AT)
+    for mark in (_AT, _OURS):
+        assert built.count(mark.encode()) == 1
+    head, theirs, tail = built.replace(b"%", b"%%").rpartition(THEIR_CONTROL_ID.encode())
+    assert theirs
+    return (head + b"%s" + tail).replace(_AT.encode(), b"%s").replace(_OURS.encode(), b"%s")
+
+
+_AT, _OURS = "\x01at\x01", "\x01ours\x01"
+"""Stand for what differs from answer to answer; no plain MSH holds such characters."""
+
+
+def _built(body: bytes, code: AckCode, *, control_id: str, at: When | str, error: AckError | None = None) -> bytes:
     msh = header_of(body)
     syntax = msh.syntax
     version = msh.text(12) if _VERSION.fullmatch(msh.text(12)) else _DEFAULT_VERSION
@@ -153,7 +186,11 @@ def _location(path: str) -> list[str]:
 
 def header_of(body: bytes) -> Segment:
     """MSH as it can be read: bytes one to one where the character set is unknown, an empty one where nothing can."""
-    line = _first_line(body)
+    return _header_in(_first_line(body))
+
+
+@lru_cache(maxsize=1)  # an answer asks for the same header twice: how, and what to answer
+def _header_in(line: str) -> Segment:
     try:
         return read_message(line).header
     except UnreadableError:

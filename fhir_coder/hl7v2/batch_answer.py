@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from fhir_coder.hl7v2.ack import header_of
 from fhir_coder.hl7v2.batch import split_messages
+from fhir_coder.hl7v2.batch_count import Miscount, miscounts
 
 _ENVELOPE = re.compile(rb"(?:\A|(?<=[\r\n]))(?:\xef\xbb\xbf)?[ \t]*((?:FHS|BHS|BTS|FTS)(?![A-Za-z0-9])[^\r\n]*)[\r\n]*")
 
@@ -26,6 +27,8 @@ class BatchFile:
 
     header: bytes
     batches: tuple[Batch, ...]
+    miscounts: tuple[Miscount, ...] = ()
+    """The trailers that announce another number than came."""
 
     @property
     def messages(self) -> list[bytes]:
@@ -54,21 +57,26 @@ def read_batches(payload: bytes) -> BatchFile | None:
             batches.append(Batch(line if line.startswith(b"BHS") else b"", inside))
         elif inside:
             batches[-1] = replace(batches[-1], messages=batches[-1].messages + inside)
-    return BatchFile(file, tuple(batches))
+    return BatchFile(file, tuple(batches), miscounts(payload))
 
 
 def build_batch_answer(asked: BatchFile, answers: Sequence[Sequence[bytes]], control_id: str, at: str) -> bytes:
     """One payload with the acknowledgments of each batch, in the envelopes that it came in.
 
+    A trailer that announced another number than came is told so in the comment of ours (BTS-2, FTS-2).
     `answers` are those of each batch. `control_id` is our own BHS-11 and FHS-11; theirs go back in field 12.
     """
+    notes = {miscount.batch: miscount.text for miscount in asked.miscounts}
     built = [
-        _header(b"BHS", batch.header, control_id, at) + b"".join(said) + _trailer(b"BTS", batch.header, len(said))
-        for batch, said in zip(asked.batches, answers, strict=True)
+        _header(b"BHS", batch.header, control_id, at)
+        + b"".join(said)
+        + _trailer(b"BTS", batch.header, len(said), notes.get(place, ""))
+        for place, (batch, said) in enumerate(zip(asked.batches, answers, strict=True), 1)
     ]
     if not asked.header:
         return b"".join(built)
-    return _header(b"FHS", asked.header, control_id, at) + b"".join(built) + _trailer(b"FTS", asked.header, len(built))
+    end = _trailer(b"FTS", asked.header, len(built), notes.get(0, ""))
+    return _header(b"FHS", asked.header, control_id, at) + b"".join(built) + end
 
 
 def _header(name: bytes, theirs: bytes, control_id: str, at: str) -> bytes:
@@ -80,6 +88,7 @@ def _header(name: bytes, theirs: bytes, control_id: str, at: str) -> bytes:
     return (line.syntax.field.join(fields).rstrip(line.syntax.field) + "\r").encode("latin-1", "replace")
 
 
-def _trailer(name: bytes, theirs: bytes, count: int) -> bytes:
-    separator = header_of(b"MSH" + theirs[3:]).syntax.field
-    return b"%s%s%d\r" % (name, separator.encode("latin-1", "replace"), count)
+def _trailer(name: bytes, theirs: bytes, count: int, note: str) -> bytes:
+    syntax = header_of(b"MSH" + theirs[3:]).syntax
+    fields = [name.decode("ascii"), str(count), *([syntax.escaped(note)] if note else [])]
+    return (syntax.field.join(fields) + "\r").encode("latin-1", "replace")

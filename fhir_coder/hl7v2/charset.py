@@ -12,7 +12,6 @@ from fhir_coder.errors import UnreadableError
 Policy = Literal["strict", "replace", "fallback"]
 """What is done about bytes that are not of the character set they should be of."""
 
-_LINE_END = re.compile(rb"[\r\n]")
 _FRAMING = b"\x0b\x1c \t\r\n"
 _CODECS = {
     "ASCII": "ascii",
@@ -70,6 +69,8 @@ def decode_named(
 
 def marked_codec(body: bytes) -> str:
     """The codec that a byte order mark, or a UTF-16 `MSH`, gives away; empty where there is none."""
+    if body.startswith(b"MSH"):
+        return ""
     if body.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -81,17 +82,24 @@ def marked_codec(body: bytes) -> str:
 
 def declared_charsets(body: bytes) -> tuple[str, ...]:
     """The repetitions of MSH-18 as sent, empty where the message names none."""
-    head = body.lstrip(_FRAMING)
-    end = _LINE_END.search(head)
-    line = head[: end.start()] if end else head
+    line = first_line(body)
     if not line.startswith(b"MSH") or len(line) < 8:
         return ()
-    fields = line.split(line[3:4])
+    fields = line.split(line[3:4], 18)
     raw = fields[17] if len(fields) > 17 else b""
     if not raw:
         return ()
     names = (name.decode("ascii", "replace").strip() for name in raw.split(line[5:6]))
     return tuple(name for name in names if name and name != '""')
+
+
+def first_line(body: bytes) -> bytes:
+    """The first line of a body, what frames it left out."""
+    head = body.lstrip(_FRAMING)
+    end = head.find(b"\r")
+    line = head if end < 0 else head[:end]
+    end = line.find(b"\n")
+    return line if end < 0 else line[:end]
 
 
 def codec_of(names: tuple[str, ...]) -> str:

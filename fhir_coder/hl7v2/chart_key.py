@@ -24,7 +24,7 @@ def _numbered(message: Er7Message) -> str:
         segment = message.segment(name)
         number = segment.field(place) if segment else None
         if number and number.text(1):
-            return f"{_authority(number, message)}/{kind}/{number.text(1)}"
+            return _key(number, kind, number_authority(number, message))
     return ""
 
 
@@ -33,7 +33,7 @@ def _patient_day(message: Er7Message) -> str:
     identifier = _record_number(pid) if pid else None
     if identifier is None or not day:
         return ""
-    return f"{_authority(identifier, message)}/PT/{identifier.text(1)}/{day}"
+    return f"{_key(identifier, 'PT', number_authority(identifier, message))}/{day}"
 
 
 def _record_number(pid: Segment) -> Field | None:
@@ -52,6 +52,16 @@ def _service_day(message: Er7Message) -> str:
     return ""
 
 
-def _authority(number: Field, message: Er7Message) -> str:
+def key_of_number(number: Field, kind: str, authority: str, rules: FeedRules) -> str:
+    """The key of what has a number: `authority/kind/number` after the feed's namespace."""
+    return f"{rules.namespace}{_key(number, kind, authority)}"
+
+
+def _key(number: Field, kind: str, authority: str) -> str:
+    return f"{authority}/{kind}/{number.text(1)}"
+
+
+def number_authority(number: Field, message: Er7Message) -> str:
+    """Who assigned a number, else the sending facility, else the sending application."""
     msh = message.header
     return number.text(4) or number.text(4, 2) or msh.text(4) or msh.text(3)

@@ -1,32 +1,35 @@
 """Messages checked against the standard's own structures, which come with hl7apy.
 
-hl7apy's references are used, not its reader: a report of its validator would hold the values of the message, and it
-refuses the truncation character under older versions. To its parser goes a skeleton of segment names only.
+hl7apy's references are used, not its reader or validator: its report would hold the values of the message, and it
+refuses the truncation character under older versions.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
-from hl7apy import SUPPORTED_LIBRARIES, load_reference
+from hl7apy import load_reference
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.exceptions import ChildNotFound, HL7apyException
 from hl7apy.factories import datatype_factory
-from hl7apy.parser import parse_message
 
+from fhir_coder.hl7v2.fieldnames import standard_version
+from fhir_coder.hl7v2.profile import GROUP, SEGMENT, Rule
 from fhir_coder.hl7v2.reader import DELETE, Er7Message, Segment, Syntax, read_message
+from fhir_coder.hl7v2.structure import Matching
 from fhir_coder.model import Finding, Severity
 
 EDIT = "hl7-conformance"
 
-_NEAREST = "2.5.1"
-_LATEST = "2.8.2"
-_CHECKED_TYPES = frozenset({"NM", "SI", "DT", "DTM", "TM"})
+CHECKED_TYPES = frozenset({"NM", "SI", "DT", "DTM", "TM"})
+"""Datatypes whose form is looked at."""
+
 _CODING_SYSTEMS = "HL70396"
 _VERSIONS = "HL70104"
-_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_CONDITIONAL = frozenset({("OBX", 2), ("OBX", 4)})
+"""Fields that hl7apy 1.3.5 has as required in versions 2.3, 2.7 and 2.8, where the standard's tables say C."""
 # Events that share a structure (HL7 table 0354), for messages without MSH-9.3.
 _SHARED = {
     "ADT": {
@@ -51,7 +54,7 @@ def check_message(body: bytes, version: str | None = None) -> list[Finding]:
     """
     message = read_message(body, policy="replace")
     named = (version or message.header.text(12)).strip()
-    used = _supported(named)
+    used = standard_version(named)
     findings = [] if used == named else [_warning("MSH-12", f"version not known; checked as {used}")]
     findings += _structure_findings(message, used)
     for segment in message:
@@ -59,23 +62,24 @@ def check_message(body: bytes, version: str | None = None) -> list[Finding]:
     return list(dict.fromkeys(findings))
 
 
-def _supported(version: str) -> str:
-    if version in SUPPORTED_LIBRARIES:
-        return version
-    return _LATEST if version.startswith("2.") and version > _LATEST else _NEAREST
-
-
 # --- which segments -------------------------------------------------------------------------------
 
 
-def _structure_findings(message: Er7Message, version: str) -> list[Finding]:
+def _structure_findings(message: Er7Message, version: str) -> Iterator[Finding]:
     structure = _structure(message, version)
     if not structure:
-        return [_warning("MSH-9", f"message structure not known in version {version}")]
-    names = [segment.name for segment in message if _NAME.fullmatch(segment.name)]
-    parsed = parse_message(_skeleton(structure, names, version), VALIDATION_LEVEL.TOLERANT)
-    reference = load_reference(structure, "Message", version)
-    return [*_missing_segments(parsed, reference), *_unexpected(parsed, names)]
+        yield _warning("MSH-9", f"message structure not known in version {version}")
+        return
+    matching = Matching(message, _rules(structure, version))
+    for met in matching.met:
+        where = f" in {met.group}" if met.group else ""
+        if met.times < met.rule.low:
+            yield _rejection(met.rule.name, f"required {met.what} is missing{where}")
+        elif met.rule.high is not None and met.times > met.rule.high:
+            yield _rejection(met.rule.name, f"{met.what} occurs more often than the structure allows{where}")
+    for segment in matching.passed_over:
+        if not segment.name.startswith("Z") and _reference(segment.name, "Segment", version):
+            yield _warning(segment.path, "segment has no place here in this message structure")
 
 
 def _structure(message: Er7Message, version: str) -> str:
@@ -85,44 +89,24 @@ def _structure(message: Er7Message, version: str) -> str:
     return next((name for name in candidates if name and _reference(name, "Message", version)), "")
 
 
-def _skeleton(structure: str, names: list[str], version: str) -> str:
-    kind, _, event = structure.partition("_")
-    lines = [f"MSH|^~\\&|||||||{kind}^{event}^{structure}|1|P|{version}", *(f"{name}|" for name in names[1:])]
-    return "\r".join(lines)
+@lru_cache(maxsize=64)
+def _rules(structure: str, version: str) -> tuple[Rule, ...]:
+    return _parts_of(load_reference(structure, "Message", version))
 
 
-def _missing_segments(parsed: Any, reference: Reference) -> Iterator[Finding]:
-    """Required segments and groups that are not there, and those that may not be repeated and are."""
-    children = list(parsed.children)
-    checked: set[str] = set()
-    for name, child, (low, high), _ in reference[1]:
-        if name in checked:
-            continue
-        checked.add(name)
-        found = [element for element in children if element.name == name]
-        limits = [place[2] for place in reference[1] if place[0] == name]
-        if len(found) < low:
-            yield _rejection(name, f"required {'segment' if len(name) == 3 else 'group'} is missing")
-        if high != -1 and -1 not in [limit[1] for limit in limits] and len(found) > sum(limit[1] for limit in limits):
-            yield _rejection(name, "segment occurs more often than the structure allows")
-        for element in found:
-            if element.classname == "Group":
-                yield from _missing_segments(element, child)
-
-
-def _unexpected(parsed: Any, names: list[str]) -> Iterator[Finding]:
-    placed = list(_placed(parsed))
-    for name in dict.fromkeys(names):
-        if not name.startswith("Z") and names.count(name) > placed.count(name):
-            yield _warning(name, "segment has no place here in this message structure")
-
-
-def _placed(element: Any) -> Iterator[str]:
-    for child in element.children:
-        if child.classname == "Group":
-            yield from _placed(child)
-        else:
-            yield child.name
+def _parts_of(reference: Reference) -> tuple[Rule, ...]:
+    is_choice = reference[0] == "choice"
+    return tuple(
+        Rule(
+            kind=SEGMENT if kind == "SEG" else GROUP,
+            name=name,
+            usage="R" if low and not is_choice else "O",
+            low=0 if is_choice else low,
+            high=None if high < 0 else high,
+            parts=() if kind == "SEG" else _parts_of(child),
+        )
+        for name, child, (low, high), kind in reference[1]
+    )
 
 
 # --- what is in a segment -------------------------------------------------------------------------
@@ -150,7 +134,7 @@ def _field_findings(
     raw = segment.raw(number)
     low, high = limits
     if not raw.strip():
-        if low:
+        if low and (segment.name, number) not in _CONDITIONAL:
             yield _rejection(path, "required field is empty")
         return
     if high == 0:
@@ -191,15 +175,16 @@ def _leaf_findings(
         yield _warning(path, f"components in a value of datatype {datatype}, which has none")
         return
     value = how[0].unescape(raw)
-    if datatype in _CHECKED_TYPES and not _fits(datatype, value, how[1]):
+    if datatype in CHECKED_TYPES and not fits_datatype(datatype, value, how[1]):
         yield _rejection(path, f"no valid {datatype}")
     if -1 < length < len(value):
         yield _warning(path, f"longer than {length} characters")
-    if table and not _in_table(value, table, how[1]):
+    if table and not in_table(value, table, how[1]):
         yield _warning(path, f"not in table {table}")
 
 
-def _fits(datatype: str, value: str, version: str) -> bool:
+def fits_datatype(datatype: str, value: str, version: str) -> bool:
+    """Whether a value has the form of one of `CHECKED_TYPES`."""
     try:
         datatype_factory(datatype, value, version, VALIDATION_LEVEL.STRICT)
     except ValueError:
@@ -210,7 +195,8 @@ def _fits(datatype: str, value: str, version: str) -> bool:
     return True
 
 
-def _in_table(value: str, table: str, version: str) -> bool:
+def in_table(value: str, table: str, version: str) -> bool:
+    """Whether a code is of a table (`HL70001`); every code is of one whose codes the standard does not list."""
     if table == _VERSIONS or (table == _CODING_SYSTEMS and value.startswith(("HL7", "99"))):
         return True
     reference = _reference(table, "Table", version)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fhir_coder.hl7v2.chart_key import chart_key
+from fhir_coder.hl7v2.dates import read_when
 from fhir_coder.hl7v2.facts_charges import read_charges
 from fhir_coder.hl7v2.facts_clinical import read_diagnoses, read_immunizations, read_procedures
 from fhir_coder.hl7v2.facts_coverage import read_coverages, read_guarantors
+from fhir_coder.hl7v2.facts_merges import is_merge, moved_keys, patient_topics, read_merges
 from fhir_coder.hl7v2.facts_orders import read_orders
 from fhir_coder.hl7v2.facts_visit import read_cancel, read_patient, read_visit
 from fhir_coder.hl7v2.places import relocate
@@ -15,7 +17,7 @@ from fhir_coder.hl7v2.reader import Er7Message, read_message
 from fhir_coder.hl7v2.rules import FeedRules
 from fhir_coder.hl7v2.source import Source
 from fhir_coder.hl7v2.types import is_billed
-from fhir_coder.model import Fact, FiledFact, Message, MessageFacts, When
+from fhir_coder.model import Fact, FiledFact, Message, MessageFacts, PatientFact, When
 
 SegmentReader = Callable[[Source], Iterable[Fact]]
 
@@ -42,15 +44,38 @@ def facts_from_message(message: Message, rules: FeedRules | None = None) -> Mess
     rules = rules or FeedRules()
     er7 = message_of_feed(message.body, rules)
     source = Source(message.id, message.header.type, er7, rules)
+    if not is_billed(source.kind, rules):
+        return MessageFacts(message.id, read_event_at(source), (), ())
+    if is_merge(source.kind):
+        merges = read_merges(source)
+        return _in_order(source, merges, moved_keys(merges))
     source.topic = chart_key(er7, rules)
-    event_at = read_event_at(source)
-    if not is_billed(message.header.type, rules):
-        return MessageFacts(message.id, event_at, (), ())
     if not source.topic:
         source.note("PID", "no_chart_key")
-        return MessageFacts(message.id, event_at, (), (), tuple(source.problems))
-    facts = tuple(FiledFact(source.topic, fact) for reader in READERS for fact in reader(source))
-    return MessageFacts(message.id, event_at, facts, (source.topic,), tuple(source.problems))
+        return _in_order(source, (), ())
+    facts = tuple(_filed(source, fact) for reader in READERS for fact in reader(source))
+    return _in_order(source, facts, (source.topic,))
+
+
+def _in_order(source: Source, facts: tuple[FiledFact, ...], charts: tuple[str, ...]) -> MessageFacts:
+    """What a message says, with everything that orders it among others."""
+    event_at, header = read_event_at(source), source.message.header
+    sequence = header.text(13)
+    return MessageFacts(
+        source.message_id,
+        event_at,
+        facts,
+        charts,
+        tuple(source.problems),
+        sent_at=read_when(header.text(7), source.rules.time_zone),
+        sequence=int(sequence) if sequence.isascii() and sequence.isdigit() and len(sequence) < 16 else None,
+    )
+
+
+def _filed(source: Source, fact: Fact) -> FiledFact:
+    """A fact under the message's chart key. The chart draws on the topics of its patient: merges are filed there."""
+    pid = source.message.segment("PID") if isinstance(fact, PatientFact) else None
+    return FiledFact(source.topic, fact, patient_topics(source, pid) if pid else ())
 
 
 def message_of_feed(body: bytes, rules: FeedRules) -> Er7Message:

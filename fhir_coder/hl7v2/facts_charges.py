@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
 from fhir_coder.hl7v2.participants import with_participants
-from fhir_coder.hl7v2.people import read_location, read_members
+from fhir_coder.hl7v2.people import read_location
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source, UnusableError
 from fhir_coder.hl7v2.systems import read_modifiers
@@ -19,43 +19,53 @@ _KINDS = {"": "CG", "CG": "CG", "CR": "CR", "CD": "CR", "AJ": "AJ"}
 _PAYMENTS = frozenset({"PY", "CO"})
 
 
-def read_charges(source: Source) -> Iterator[ChargeFact]:
+def read_charges(source: Source) -> Iterable[ChargeFact]:
     """FT1. A charge whose quantity, amount or type cannot be read is left out and noted."""
     segments = source.message.segments("FT1")
-    places = {segment.text(1): segment.text(2) for segment in segments if segment.text(1) and segment.text(2)}
+    return _charges(source, segments) if segments else ()
+
+
+def _charges(source: Source, segments: list[Segment]) -> Iterator[ChargeFact]:
+    places = _places(segments)
+    is_likeness_asked = not all(segment.text(2) for segment in segments)
     seen: Counter[tuple[str, str]] = Counter()
     for segment in segments:
+        source.about = segment.text(2)
         try:
-            fact = _charge(source, segment)
+            fact = _charge(source, segment, places)
         except UnusableError:
             continue
+        finally:
+            source.about = ""
         if fact:
-            yield _identified(fact, segment, seen, places)
+            yield _identified(fact, seen) if is_likeness_asked else fact
 
 
-def _charge(source: Source, segment: Segment) -> ChargeFact | None:
+def _charge(source: Source, segment: Segment, places: dict[str, str]) -> ChargeFact | None:
     kind = _kind(source, segment)
-    item = source.concept(segment.field(7), "FT1-7", procedure=True) or _described(segment)
-    concept = source.concept(segment.field(25), "FT1-25", procedure=True) or item
+    item = source.concept(segment.first(7), "FT1-7", procedure=True) or _described(segment)
+    concept = source.concept(segment.first(25), "FT1-25", procedure=True) or item
     if concept is None or not kind:
         return None
-    diagnoses = (source.concept(field, "DG1-3") for field in segment.repetitions(19))
-    doctors = read_members("rendering", segment.repetitions(20)) + read_members("ordering", segment.repetitions(21))
+    reference = segment.text(31) if kind == "CR" else ""
+    doctors = source.members("rendering", segment, 20) + source.members("ordering", segment, 21)
     return ChargeFact(
         origin=source.origin(segment.path),
-        identity="",
+        identity=segment.text(2),
         concept=concept,
         kind=kind,
         item=item,
         service_date=source.when(segment, 4),
         quantity=_quantity(source, segment),
-        unit_amount=source.money(segment.field(12)),
-        amount=source.money(segment.field(11)),
+        unit_amount=source.money(segment, 12),
+        amount=source.money(segment, 11),
         modifiers=read_modifiers(segment.repetitions(26)),
-        diagnoses=tuple(diagnosis for diagnosis in diagnoses if diagnosis),
+        diagnoses=source.concepts(segment.repetitions(19), "DG1-3"),
         care_team=with_participants(doctors, source, segment),
-        location=read_location(segment.field(16)) or segment.text(13),
+        location=read_location(segment.first(16)) or segment.text(13),
+        department=segment.text(13),
         ndc=segment.text(29),
+        reverses=places.get(reference, reference) if reference else "",
     )
 
 
@@ -71,27 +81,27 @@ def _kind(source: Source, segment: Segment) -> str:
 
 
 def _described(segment: Segment) -> Concept | None:
-    text = segment.field(8).whole()
+    text = segment.whole(8)
     return Concept(text=text) if text else None
 
 
 def _quantity(source: Source, segment: Segment) -> Decimal:
     text = segment.text(10)
-    return source.number(text, segment.path_of(10)) if text else Decimal(1)
+    return source.number(text, segment, 10) if text else Decimal(1)
 
 
-def _identified(
-    fact: ChargeFact, segment: Segment, seen: Counter[tuple[str, str]], places: dict[str, str]
-) -> ChargeFact:
-    """The charge with its identity: the transaction id, else what is charged and its place among equal ones.
+def _places(segments: list[Segment]) -> dict[str, str]:
+    """The transaction id of each set id: FT1-31 names what a credit reverses by one or the other."""
+    if not any(segment.text(31) for segment in segments):
+        return {}
+    return {segment.text(1): segment.text(2) for segment in segments if segment.text(1) and segment.text(2)}
 
-    FT1-31 names what a credit reverses, by transaction id or by set id in this message.
-    """
-    reference = segment.text(31) if fact.kind == "CR" else ""
+
+def _identified(fact: ChargeFact, seen: Counter[tuple[str, str]]) -> ChargeFact:
+    """The charge with its identity: the transaction id, else what is charged and its place among equal ones."""
     alike = _likeness(fact)
     seen[fact.kind, alike] += 1
-    identity = segment.text(2) or f"{alike}/{seen[fact.kind, alike]}"
-    return replace(fact, identity=identity, reverses=places.get(reference, reference))
+    return fact if fact.identity else replace(fact, identity=f"{alike}/{seen[fact.kind, alike]}")
 
 
 def _likeness(fact: ChargeFact) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fhir_coder.hl7v2.participants import with_participants
-from fhir_coder.hl7v2.people import entity, read_members
+from fhir_coder.hl7v2.people import entity
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
 from fhir_coder.hl7v2.systems import known_system, read_concept, read_modifiers
@@ -23,7 +23,9 @@ def read_diagnoses(source: Source) -> Iterator[DiagnosisFact]:
     """DG1, then the diagnoses that only FT1-19 names."""
     named: set[str] = set()
     for segment in source.message.segments("DG1"):
+        source.about = entity(segment.first(20))
         fact = _diagnosis(source, segment)
+        source.about = ""
         if fact:
             named.add(fact.concept.key)
             yield fact
@@ -34,55 +36,74 @@ def read_procedures(source: Source) -> Iterator[ProcedureFact]:
     """PR1."""
     seen: Counter[str] = Counter()
     for segment in source.message.segments("PR1"):
-        concept = _concept(source, segment, 3, 4, procedure=True)
-        if concept is None:
-            continue
-        performed = source.when(segment, 5)
-        identity = entity(segment.field(19)) or _repeat(f"{concept.key}/{_text(performed)}", seen)
-        reasons = (source.concept(field, "DG1-3") for field in segment.repetitions(15))
-        doctors = read_members("surgeon", segment.repetitions(11)) + read_members("rendering", segment.repetitions(12))
-        yield ProcedureFact(
-            origin=source.origin(segment.path),
-            identity=identity,
-            concept=concept,
-            performed=performed,
-            modifiers=read_modifiers(segment.repetitions(16)),
-            care_team=with_participants(doctors, source, segment),
-            reason_concepts=tuple(reason for reason in reasons if reason),
-            rank=_rank(segment.text(14)),
-            removed=segment.text(20).upper() == "D",
-        )
+        source.about = entity(segment.first(19))
+        fact = _procedure(source, segment, seen)
+        source.about = ""
+        if fact:
+            yield fact
 
 
-def read_immunizations(source: Source) -> Iterator[ImmunizationFact]:
+def read_immunizations(source: Source) -> Iterable[ImmunizationFact]:
     """RXA of vaccines given here: not those refused, not given, or only told of. ORC-3 before an RXA identifies it."""
+    return _immunizations(source) if "RXA" in source.message.names else ()
+
+
+def _immunizations(source: Source) -> Iterator[ImmunizationFact]:
     order: Segment | None = None
-    for segment in source.message:
+    for segment in source.message.among(("ORC", "RXA")):
         if segment.name == "ORC":
             order = segment
-        elif segment.name == "RXA":
-            fact = _immunization(source, segment, entity(order.field(3)) if order else "")
-            if fact:
-                yield fact
-            order = None
+            continue
+        fact = _immunization(source, segment, entity(order.first(3)) if order else "")
+        if fact:
+            yield fact
+        order = None
+
+
+def _procedure(source: Source, segment: Segment, seen: Counter[str]) -> ProcedureFact | None:
+    concept = _concept(source, segment, 3, 4, procedure=True)
+    removed = _is_removed(segment, 3, 20)
+    if concept is None:
+        gone = source.about if removed else ""
+        return ProcedureFact(source.origin(segment.path), gone, Concept(), removed=True) if gone else None
+    performed = source.when(segment, 5)
+    doctors = source.members("surgeon", segment, 11) + source.members("rendering", segment, 12)
+    return ProcedureFact(
+        origin=source.origin(segment.path),
+        identity=source.about or _repeat(f"{concept.key}/{_text(performed)}", seen),
+        concept=concept,
+        performed=performed,
+        modifiers=read_modifiers(segment.repetitions(16)),
+        care_team=with_participants(doctors, source, segment),
+        reason_concepts=source.concepts(segment.repetitions(15), "DG1-3"),
+        rank=_rank(segment.text(14)),
+        removed=removed,
+    )
+
+
+def _is_removed(segment: Segment, code: int, action: int) -> bool:
+    """Whether the sender takes a part back: by its action code (table 0206), or by deleting its code."""
+    return segment.text(action).upper() == "D" or segment.is_delete(code)
 
 
 def _diagnosis(source: Source, segment: Segment) -> DiagnosisFact | None:
     concept = _diagnosis_concept(source, segment)
+    removed = _is_removed(segment, 3, 21)
     if concept is None:
-        return None
+        gone = source.about if removed else ""
+        return DiagnosisFact(source.origin(segment.path), gone, Concept(), removed=True) if gone else None
     recorded = source.when(segment, 5)
     kind = segment.text(6).upper()
     day = _text(recorded)[:10]
     return DiagnosisFact(
         origin=source.origin(segment.path),
-        identity=entity(segment.field(20)) or f"{concept.key}/{kind}/{day}",
+        identity=source.about or f"{concept.key}/{kind}/{day}",
         concept=concept,
         kind=_KINDS.get(kind, ""),
         rank=_rank(segment.text(15)),
         recorded=recorded,
         on_admission=segment.text(26).upper(),
-        removed=segment.text(21).upper() == "D",
+        removed=removed,
     )
 
 
@@ -91,8 +112,8 @@ def _diagnosis_concept(source: Source, segment: Segment) -> Concept | None:
     named = segment.text(2)
     method = (source.rules.code_systems.get(named.upper()) or known_system(named)) if named else None
     default = method or source.rules.default_system("DG1-3")
-    concept = read_concept(segment.field(3), default, names=source.rules.code_systems)
-    return _with_text(concept, segment.field(4).whole())
+    concept = read_concept(segment.first(3), default, names=source.rules.code_systems)
+    return _with_text(concept, segment.whole(4))
 
 
 def _charged_diagnoses(source: Source, named: set[str]) -> Iterator[DiagnosisFact]:
@@ -115,7 +136,7 @@ def _immunization(source: Source, segment: Segment, order: str) -> ImmunizationF
         concept=concept,
         given=given,
         lot=lot,
-        care_team=with_participants(read_members("rendering", segment.repetitions(10)), source, segment),
+        care_team=with_participants(source.members("rendering", segment, 10), source, segment),
         removed=segment.text(21).upper() == "D",
     )
 
@@ -130,8 +151,8 @@ def _is_no_vaccine(concept: Concept) -> bool:
 
 
 def _concept(source: Source, segment: Segment, place: int, text: int, procedure: bool = False) -> Concept | None:
-    concept = source.concept(segment.field(place), f"{segment.name}-{place}", procedure)
-    return _with_text(concept, segment.field(text).whole()) if text else concept
+    concept = source.concept(segment.first(place), f"{segment.name}-{place}", procedure)
+    return _with_text(concept, segment.whole(text)) if text else concept
 
 
 def _with_text(concept: Concept | None, text: str) -> Concept | None:

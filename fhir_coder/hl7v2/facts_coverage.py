@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fhir_coder.hl7v2.people import read_address, read_identifier, read_name
+from fhir_coder.hl7v2.people import first_name, read_address, read_identifiers
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
-from fhir_coder.model import CoverageFact, GuarantorFact, Identifier, Organization
+from fhir_coder.model import CoverageFact, GuarantorFact, Organization
 
 _PRIORITY_LETTERS = {"P": 1, "S": 2, "T": 3}
 
@@ -40,15 +40,14 @@ def read_coverages(source: Source) -> Iterator[CoverageFact]:
 def read_guarantors(source: Source) -> Iterator[GuarantorFact]:
     """GT1."""
     for segment in source.message.segments("GT1"):
-        found = (read_identifier(field, source.rules) for field in segment.repetitions(2))
-        identifiers: tuple[Identifier, ...] = tuple(identifier for identifier in found if identifier)
-        number = identifiers[0].value if identifiers else ""
+        identifiers = read_identifiers(segment.repetitions(2), source.rules)
+        number = identifiers[0].value if identifiers else segment.text(1)
         yield GuarantorFact(
             origin=source.origin(segment.path),
-            identity=number or f"GT1/{segment.text(1)}",
+            identity=f"GT1/{number}",
             identifiers=identifiers,
-            name=next((name for name in map(read_name, segment.repetitions(3)) if name), None),
-            address=read_address(segment.field(5)),
+            name=first_name(segment.repetitions(3)),
+            address=read_address(segment.first(5)),
             relationship=source.rules.translated("v2-relationship", segment.text(11)),
         )
 
@@ -64,11 +63,12 @@ def _coverage(source: Source, policy: _Policy, identity: str, order: int) -> Cov
         subscriber_id=in1.text(49) or in1.text(36) or _member_number(policy.in2),
         group=in1.text(8),
         relationship=source.rules.translated("v2-relationship", in1.text(17)),
-        subscriber=next((name for name in map(read_name, in1.repetitions(16)) if name), None),
+        subscriber=first_name(in1.repetitions(16)),
         start=source.when(in1, 12),
         end=source.when(in1, 13),
         prior_authorization=in1.text(14) or (policy.in3.text(2) if policy.in3 else ""),
         kind=in1.text(15),
+        removed=in1.text(55).upper() == "D",
     )
 
 
@@ -90,7 +90,8 @@ def _member_number(in2: Segment | None) -> str:
 
 def _policies(source: Source) -> Iterator[_Policy]:
     policy: _Policy | None = None
-    for segment in source.message:
+    message = source.message
+    for segment in message.among(("IN1", "IN2", "IN3")) if "IN1" in message.names else ():
         if segment.name == "IN1":
             if policy:
                 yield policy
@@ -104,9 +105,8 @@ def _policies(source: Source) -> Iterator[_Policy]:
 
 
 def _payer(source: Source, in1: Segment) -> Organization | None:
-    names = (field.whole(1) for field in in1.repetitions(4))
-    name = next((name for name in names if name), "")
-    found = (read_identifier(field, source.rules) for field in in1.repetitions(3))
-    identifiers = tuple(identifier for identifier in found if identifier)
-    address = read_address(in1.field(5))
+    names = [field.whole() for field in in1.repetitions(4)]
+    name = next((name for name in names if name), "") if names else ""
+    identifiers = read_identifiers(in1.repetitions(3), source.rules)
+    address = read_address(in1.first(5))
     return Organization(name, identifiers, address) if name or identifiers else None

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from fhir_coder.hl7v2.participants import with_participants
-from fhir_coder.hl7v2.people import entity, read_members
+from fhir_coder.hl7v2.people import entity
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
 from fhir_coder.hl7v2.systems import read_modifiers
@@ -35,22 +35,21 @@ def read_orders(source: Source) -> Iterator[ProcedureFact]:
 
 def _order(source: Source, segment: Segment, seen: Counter[str]) -> ProcedureFact | None:
     status = segment.text(25).upper()
-    concept = source.concept(segment.field(44), "OBR-44", procedure=True)
-    concept = concept or source.concept(segment.field(4), "OBR-4", procedure=True)
+    concept = source.concept(segment.first(44), "OBR-44", procedure=True)
+    concept = concept or source.concept(segment.first(4), "OBR-4", procedure=True)
     if concept is None or status not in _DONE | _NOT_DONE:
         return None
     performed = source.when(segment, 7)
-    number = entity(segment.field(3)) or entity(segment.field(2))
+    number = entity(segment.first(3)) or entity(segment.first(2))
     key = f"OBR/{number}/{concept.key}" if number else f"OBR/{concept.key}/{performed.text if performed else ''}"
     seen[key] += 1
-    reasons = (source.concept(field, "DG1-3") for field in segment.repetitions(31))
     return ProcedureFact(
         origin=source.origin(segment.path),
         identity=key if seen[key] == 1 else f"{key}/{seen[key]}",
         concept=concept,
         performed=performed,
         modifiers=read_modifiers(segment.repetitions(45)),
-        care_team=with_participants(read_members("ordering", segment.repetitions(16)), source, segment),
-        reason_concepts=tuple(reason for reason in reasons if reason),
+        care_team=with_participants(source.members("ordering", segment, 16), source, segment),
+        reason_concepts=source.concepts(segment.repetitions(31), "DG1-3"),
         removed=status in _NOT_DONE,
     )

@@ -2,51 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from fhir_coder.hl7v2.facts_bill import is_accident_deleted, read_accident, read_bill_codes
 from fhir_coder.hl7v2.participants import with_visit_participants
 from fhir_coder.hl7v2.people import (
+    first_name,
     read_address,
     read_facility,
     read_identifier,
+    read_identifiers,
     read_location,
-    read_members,
-    read_name,
     read_phone,
 )
-from fhir_coder.hl7v2.reader import Segment
+from fhir_coder.hl7v2.reader import DELETE, Segment
 from fhir_coder.hl7v2.source import Source
 from fhir_coder.hl7v2.types import ORDER_FAMILIES
-from fhir_coder.model import CancelFact, CareTeamMember, Identifier, Name, Organization, PatientFact, VisitFact, When
+from fhir_coder.model import (
+    Address,
+    CancelFact,
+    CareTeamMember,
+    Identifier,
+    Organization,
+    PatientFact,
+    VisitFact,
+    When,
+)
 
 _BEFORE_PID_3 = frozenset({"2.1", "2.2", "2.3"})
 _ROLES = ((7, "attending"), (8, "referring"), (9, "consulting"), (17, "admitting"))
 # Events that say how far the visit is. A08 only updates: one that comes after A03 or A11 must not open the visit again.
 _STATUS = {
-    **dict.fromkeys(("A01", "A02", "A04", "A06", "A07", "A12", "A13"), "in-progress"),
+    **dict.fromkeys(("A01", "A02", "A04", "A06", "A07", "A13"), "in-progress"),
     "A03": "finished",
     "A05": "planned",
     "A11": "cancelled",
 }
-_CANCELS = {"A11": "admit", "A13": "discharge"}
+# The fields of each attribute that `""` clears. A chart knows the doctors of a visit as one team.
+_PID_FIELDS = {
+    "identifiers": (3,),
+    "name": (5,),
+    "birth_date": (7,),
+    "sex": (8,),
+    "address": (11,),
+    "phone": (13,),
+}
+_PV1_FIELDS = {
+    "class_code": (2,),
+    "location": (3,),
+    "admission_type": (4,),
+    "care_team": (7, 8, 9, 17),
+    "admit_source": (14,),
+    "discharge_disposition": (36,),
+    "start": (44,),
+    "end": (45,),
+}
+_CANCELS = {"A11": "admit", "A13": "discharge", "A27": "planned", "A38": "planned"}
 # Accounts, charges and what was given or done: orders are read only where the feed's rules say that they bill.
-_BILLABLE = frozenset({"BAR^P01", "BAR^P05"})
+_BILLABLE = frozenset({"BAR^P01", "BAR^P05", "BAR^P06"})
 _BILLABLE_FAMILIES = frozenset({"DFT", "VXU"}) | ORDER_FAMILIES
 
 
 def read_patient(source: Source) -> Iterator[PatientFact]:
     """PID."""
     pid = source.message.segment("PID")
-    if pid is None:
-        return
-    yield PatientFact(
+    if pid:
+        yield patient_of(source, pid)
+
+
+def patient_of(source: Source, pid: Segment) -> PatientFact:
+    """What one PID says."""
+    return PatientFact(
         origin=source.origin(pid.path),
         identifiers=_identifiers(source, pid),
-        name=_first_name(pid, 5),
+        name=first_name(pid.repetitions(5)),
         birth_date=_day(source.when(pid, 7)),
         sex=source.rules.translated("v2-sex", pid.text(8)),
-        address=next((a for a in map(read_address, pid.repetitions(11)) if a), None),
+        address=_first_address(pid),
         phone=read_phone(pid.repetitions(13)),
+        cleared=_cleared(pid, _PID_FIELDS),
     )
 
 
@@ -55,7 +89,17 @@ def read_visit(source: Source) -> Iterator[VisitFact]:
     pv1 = source.message.segment("PV1")
     account, facility, billable = _account(source), _facility(source, pv1), _billable(source)
     if pv1 is None:
-        yield VisitFact(source.origin("MSH"), account=account, facility=facility, billable=billable)
+        yield VisitFact(
+            source.origin("MSH"),
+            account=account,
+            facility=facility,
+            billable=billable,
+            account_message=_account_message(source),
+            closed=_closed(source),
+            cleared=_no_accident(source),
+            accident=read_accident(source),
+            bill_codes=read_bill_codes(source),
+        )
         return
     end = source.when(pv1, 45)
     yield VisitFact(
@@ -66,18 +110,23 @@ def read_visit(source: Source) -> Iterator[VisitFact]:
         status=visit_status(source.kind, discharged=end is not None),
         start=source.when(pv1, 44),
         end=end,
-        admission_type=pv1.text(4),
+        admission_type=source.rules.translated("v2-admission-type", pv1.text(4)),
         admit_source=pv1.text(14),
-        discharge_disposition=pv1.text(36),
-        location=read_location(pv1.field(3)),
+        discharge_disposition=source.rules.translated("v2-discharge-disposition", pv1.text(36)),
+        location=read_location(pv1.first(3)),
         facility=facility,
-        care_team=with_visit_participants(_care_team(pv1), source),
+        care_team=with_visit_participants(_care_team(source, pv1), source),
         billable=billable,
+        account_message=_account_message(source),
+        closed=_closed(source),
+        cleared=_cleared(pv1, _PV1_FIELDS) + (_reopened(source.kind) if end is None else ()) + _no_accident(source),
+        accident=read_accident(source),
+        bill_codes=read_bill_codes(source),
     )
 
 
 def read_cancel(source: Source) -> Iterator[CancelFact]:
-    """The event that an A11 or A13 takes back."""
+    """The event that an A11, A13, A27 or A38 takes back."""
     kind, _, event = source.kind.partition("^")
     if kind == "ADT" and event in _CANCELS:
         yield CancelFact(source.origin("MSH-9"), _CANCELS[event])
@@ -86,6 +135,36 @@ def read_cancel(source: Source) -> Iterator[CancelFact]:
 def _billable(source: Source) -> bool | None:
     is_billable = source.kind in _BILLABLE or source.kind.partition("^")[0] in _BILLABLE_FAMILIES
     return True if is_billable else None
+
+
+def _account_message(source: Source) -> bool | None:
+    return True if source.kind in _BILLABLE else None
+
+
+def _closed(source: Source) -> When | None:
+    """When the account was closed: EVN-2 of P06 (chapter 6: no new charges can accrue; it says nothing of a cancel)."""
+    evn = source.message.segment("EVN")
+    return source.when(evn, 2) if evn and source.kind == "BAR^P06" else None
+
+
+def _no_accident(source: Source) -> tuple[str, ...]:
+    return ("accident",) if is_accident_deleted(source) else ()
+
+
+def _cleared(segment: Segment, fields: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """The attributes whose fields say to delete what was said before, and say nothing else."""
+    if segment.syntax.is_plain:
+        return ()
+    return tuple(name for name, numbers in fields.items() if _is_cleared([segment.raw(n).strip() for n in numbers]))
+
+
+def _is_cleared(sent: list[str]) -> bool:
+    return DELETE in sent and not any(raw not in ("", DELETE) for raw in sent)
+
+
+def _reopened(kind: str) -> tuple[str, ...]:
+    """What a change of class takes back: an outpatient who is admitted (A06), or the reverse (A07), has not left."""
+    return ("end", "discharge_disposition") if kind in ("ADT^A06", "ADT^A07") else ()
 
 
 def visit_status(kind: str, discharged: bool) -> str:
@@ -100,12 +179,12 @@ def visit_status(kind: str, discharged: bool) -> str:
 
 
 def _visit_number(source: Source, pv1: Segment) -> Identifier | None:
-    return read_identifier(pv1.field(19), source.rules, "VN") or read_identifier(pv1.field(50), source.rules, "AV")
+    return read_identifier(pv1.first(19), source.rules, "VN") or read_identifier(pv1.first(50), source.rules, "AV")
 
 
 def _account(source: Source) -> Identifier | None:
     pid = source.message.segment("PID")
-    return read_identifier(pid.field(18), source.rules, "AN") if pid else None
+    return read_identifier(pid.first(18), source.rules, "AN") if pid else None
 
 
 def _facility(source: Source, pv1: Segment | None) -> Organization | None:
@@ -113,29 +192,35 @@ def _facility(source: Source, pv1: Segment | None) -> Organization | None:
     evn = source.message.segment("EVN")
     servicing = pv1.text(39) if pv1 else ""
     return (
-        read_facility(source.message.header.field(4))
+        read_facility(source.message.header.first(4))
         or (Organization(servicing) if servicing else None)
-        or (read_facility(evn.field(7)) if evn else None)
+        or (read_facility(evn.first(7)) if evn else None)
     )
 
 
-def _care_team(pv1: Segment) -> tuple[CareTeamMember, ...]:
-    return tuple(member for place, role in _ROLES for member in read_members(role, pv1.repetitions(place)))
+def _care_team(source: Source, pv1: Segment) -> tuple[CareTeamMember, ...]:
+    team: tuple[CareTeamMember, ...] = ()
+    for place, role in _ROLES:
+        team += source.members(role, pv1, place)
+    return team
 
 
 def _day(when: When | None) -> When | None:
     # PID-7 may hold the time of birth; FHIR and payers know a birth date only.
-    return When(when.text[:10]) if when else None
+    return When(when.text[:10]) if when and len(when.text) > 10 else when
 
 
 def _identifiers(source: Source, pid: Segment) -> tuple[Identifier, ...]:
     fields = pid.repetitions(3)
     if not fields or source.message.header.text(12) in _BEFORE_PID_3:
         fields = [*fields, *pid.repetitions(2), *pid.repetitions(4)]
-    found = (read_identifier(field, source.rules) for field in fields)
-    return tuple(dict.fromkeys(identifier for identifier in found if identifier))
+    found = read_identifiers(fields, source.rules)
+    return tuple(dict.fromkeys(found)) if len(found) > 1 else found
 
 
-def _first_name(segment: Segment, place: int) -> Name | None:
-    # The first name that says something: chapter 3 puts the legal one first.
-    return next((name for name in map(read_name, segment.repetitions(place)) if name), None)
+def _first_address(pid: Segment) -> Address | None:
+    for field in pid.repetitions(11):
+        address = read_address(field)
+        if address:
+            return address
+    return None

@@ -27,6 +27,14 @@ class Oversize:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A frame that was not kept because there was no room for it: its head and its size in bytes."""
+
+    head: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class HalfFrame:
     """A frame that a new start block, or the end of the stream, cut off before its end block."""
 
@@ -41,7 +49,7 @@ class Noise:
     size: int
 
 
-Piece = Frame | Oversize | HalfFrame | Noise
+Piece = Frame | Oversize | GivenUp | HalfFrame | Noise
 
 
 def frame(payload: bytes) -> bytes:
@@ -58,8 +66,19 @@ class FrameSplitter:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self._inside = False
+        self._is_given_up = False
         self._kept = bytearray()
         self._size = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory of the frame that has begun and not ended."""
+        return len(self._kept) if self._inside else 0
+
+    def give_up(self) -> None:
+        """Keep no more of the frame that has begun than its head; it is reported as given up when it ends."""
+        self._is_given_up = self._inside
+        del self._kept[HEAD:]
 
     @property
     def pending(self) -> int:
@@ -107,12 +126,13 @@ class FrameSplitter:
 
     def _begin(self) -> None:
         self._inside = True
-        self._kept.clear()
+        self._is_given_up = False
+        self._kept = bytearray()
         self._size = 0
 
     def _keep(self, chunk: bytes, at: int, stop: int) -> None:
         self._size += stop - at
-        if self._size <= self.limit:
+        if self._size <= self.limit and not self._is_given_up:
             self._kept += chunk[at:stop]
             return
         missing = max(0, HEAD - len(self._kept))
@@ -122,6 +142,8 @@ class FrameSplitter:
     def _ended(self) -> Piece:
         if self._size > self.limit:
             return Oversize(bytes(self._kept[:HEAD]), self._size)
+        if self._is_given_up:
+            return GivenUp(bytes(self._kept), self._size)
         return Frame(bytes(self._kept))
 
     def _cut_off(self) -> HalfFrame:

@@ -31,15 +31,12 @@ _OF_THE_VISIT = frozenset({"PID", "PD1", "PV1", "PV2", "ARV"})
 
 def with_participants(team: tuple[CareTeamMember, ...], source: Source, segment: Segment) -> tuple[CareTeamMember, ...]:
     """A care team with the persons of the ROL and PRT segments right after a segment."""
-    named = source.message.segments("ROL") or source.message.segments("PRT")
-    return _joined(team, _after(source, segment)) if named else team
+    return _joined(team, _after(source, segment)) if source.names_participants else team
 
 
 def with_visit_participants(team: tuple[CareTeamMember, ...], source: Source) -> tuple[CareTeamMember, ...]:
     """A care team of the visit with the persons after PID and PV1."""
-    if not (source.message.segments("ROL") or source.message.segments("PRT")):
-        return team
-    return _joined(team, _of_the_visit(source))
+    return _joined(team, _of_the_visit(source)) if source.names_participants else team
 
 
 def _after(source: Source, segment: Segment) -> Iterator[CareTeamMember]:

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fhir_coder.hl7v2.reader import Field
 from fhir_coder.hl7v2.rules import FeedRules
-from fhir_coder.model import Address, CareTeamMember, Identifier, Name, Organization, Practitioner, System
+from fhir_coder.model import Address, Identifier, Name, Organization, Practitioner, System
 
+_NONE = [""] * 5
 _NPI_OID = "2.16.840.1.113883.4.6"
 _NOT_A_NUMBER = frozenset({"INTERNET", "X.400"})
 
 
 def read_name(field: Field, first: int = 1) -> Name | None:
     """An XPN, or the name inside an XCN (which begins at component 2)."""
-    family, called, more = field.text(first), field.text(first + 1), field.text(first + 2)
+    family, called, more, suffix, prefix = (field.texts + _NONE)[first - 1 : first + 4]
     if not (family or called or more):
         return None
-    given = (called, *more.split()) if called else tuple(more.split())
-    return Name(family, given, suffix=field.text(first + 3), prefix=field.text(first + 4))
+    given = tuple(more.split()) if more else ()
+    return Name(family, (called, *given) if called else given, prefix, suffix)
 
 
-def read_identifier(field: Field, rules: FeedRules, kind: str = "") -> Identifier | None:
+def first_name(fields: Sequence[Field]) -> Name | None:
+    """The first of a repeating XPN that says something: chapter 3 puts the legal one first."""
+    for field in fields:
+        name = read_name(field)
+        if name:
+            return name
+    return None
+
+
+def read_identifier(field: Field | None, rules: FeedRules, kind: str = "") -> Identifier | None:
     """A CX: number, assigning authority, type; None where there is no number."""
-    value = field.text(1)
-    if not value:
+    if field is None or not field.texts[0]:
         return None
-    sent = field.text(5)
+    texts = field.texts
+    value = texts[0]
+    if len(texts) < 4:
+        return Identifier(value, "", kind)
+    sent = texts[4] if len(texts) > 4 else ""
     return Identifier(value, authority(field, 4), rules.translated("v2-identifier-type", sent) if sent else kind)
+
+
+def read_identifiers(fields: Sequence[Field], rules: FeedRules) -> tuple[Identifier, ...]:
+    """A repeating CX."""
+    found = [read_identifier(field, rules) for field in fields] if fields else ()
+    return tuple([identifier for identifier in found if identifier])
 
 
 def authority(field: Field, component: int) -> str:
@@ -35,8 +54,10 @@ def authority(field: Field, component: int) -> str:
     return field.text(component, 2) or field.text(component, 1)
 
 
-def entity(field: Field) -> str:
+def entity(field: Field | None) -> str:
     """An entity identifier (EI) as one text: number and namespace; empty where there is no number."""
+    if field is None:
+        return ""
     number, namespace = field.text(1), field.text(2)
     return f"{number}|{namespace}" if number and namespace else number
 
@@ -56,25 +77,19 @@ def read_practitioners(fields: Iterable[Field]) -> tuple[Practitioner, ...]:
     return tuple(found)
 
 
-def read_members(role: str, fields: Iterable[Field]) -> tuple[CareTeamMember, ...]:
-    """The persons of a repeating XCN in one role."""
-    return tuple(CareTeamMember(role, person) for person in read_practitioners(fields))
-
-
-def read_address(field: Field) -> Address | None:
+def read_address(field: Field | None) -> Address | None:
     """An XAD; of the street only the mailing form."""
+    if field is None:
+        return None
     # XAD.1 is a street address (SAD): its first part is the whole line, its second the street alone. Some senders
     # leave only the house number in the first.
-    line, street = field.text(1), field.text(1, 2)
+    line, other, city, state, postal_code, country = (field.texts + _NONE)[:6]
+    street = field.text(1, 2)
     line = line if street in line else f"{line} {street}".strip()
-    address = Address(
-        lines=tuple(part for part in (line, field.text(2)) if part),
-        city=field.text(3),
-        state=field.text(4),
-        postal_code=field.text(5),
-        country=field.text(6),
+    lines = (line, other) if line and other else (line or other,) if line or other else ()
+    return (
+        Address(lines, city, state, postal_code, country) if lines or city or state or postal_code or country else None
     )
-    return address if address != Address() else None
 
 
 def read_phone(fields: Iterable[Field]) -> str:
@@ -83,36 +98,34 @@ def read_phone(fields: Iterable[Field]) -> str:
     return next((number for number in numbers if number), "")
 
 
-def read_location(field: Field) -> str:
+def read_location(field: Field | None) -> str:
     """A PL as the name of the place: point of care, else facility, else description."""
-    return field.text(1) or field.text(4) or field.text(9)
+    return "" if field is None else field.text() or field.text(4) or field.text(9)
 
 
-def read_organization(field: Field, identifiers: tuple[Identifier, ...] = ()) -> Organization | None:
-    """An XON's name, with identifiers sent beside it."""
-    name = field.whole(1)
-    return Organization(name, identifiers) if name or identifiers else None
-
-
-def read_facility(field: Field) -> Organization | None:
+def read_facility(field: Field | None) -> Organization | None:
     """An HD as an organisation: its name, and its universal id as identifier."""
-    name, number, kind = field.text(1), field.text(2), field.text(3)
+    if field is None:
+        return None
+    name, number, kind = (field.texts + _NONE)[:3]
     identifiers = (Identifier(number, type=kind),) if number else ()
     return Organization(name, identifiers) if name or number else None
 
 
 def _practitioner(field: Field) -> Practitioner | None:
+    texts = field.texts
     name = read_name(field, 2)
-    number = field.text(1)
+    number = texts[0]
     if not number:
         return Practitioner(name) if name else None
-    if len(field.components) < 8:  # neither an authority nor a type was sent
+    if len(texts) < 8:  # neither an authority nor a type was sent
         return Practitioner(name, (Identifier(number),))
-    system = authority(field, 9)
-    named_npi = "NPI" in (field.text(13), field.text(9), field.text(8))
-    if named_npi or field.text(9, 2) == _NPI_OID:
+    assigner = texts[8] if len(texts) > 8 else ""
+    kind = texts[12] if len(texts) > 12 else ""
+    universal = field.text(9, 2)
+    if "NPI" in (kind, assigner, texts[7]) or universal == _NPI_OID:
         return Practitioner(name, (Identifier(number, System.NPI, "NPI"),))
-    return Practitioner(name, (Identifier(number, system, field.text(13)),))
+    return Practitioner(name, (Identifier(number, universal or assigner, kind),))
 
 
 def _phone(field: Field) -> str:

@@ -36,6 +36,7 @@ PLACES: Mapping[str, str] = {
     "quantity": "FT1-10",
     "charge_amount": "FT1-11",
     "unit_amount": "FT1-12",
+    "charge_department": "FT1-13",
     "charge_location": "FT1-16",
     "charge_diagnoses": "FT1-19",
     "performing_doctor": "FT1-20",

@@ -1,4 +1,4 @@
-"""Lazy ER7 reader: a message is cut into segments, and a segment into fields only when one of them is asked for.
+"""Lazy ER7 reader: a message is cut into lines, and a line into fields only when its segment is asked for.
 
 HL7 v2.9 chapter 2.5 (delimiters, null) and 2.7 (escape sequences).
 """
@@ -6,8 +6,8 @@ HL7 v2.9 chapter 2.5 (delimiters, null) and 2.7 (escape sequences).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -23,6 +23,10 @@ LEADING = "\ufeff\x0b\x1c \t\r\n"
 _FORMATTING = re.compile(r"\.(br|ce|sp|sk|fi|nf|in|ti)\+?(-?[0-9]{1,2})?")
 _SWITCH = re.compile(r"\x1b[\x20-\x2f]*[\x30-\x7e]?")
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
+_COMMON = frozenset(
+    {"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "DG1", "PR1", "FT1", "GT1", "IN1", "IN2", "OBR", "OBX", "NTE"}
+)
+"""Names that need no second look to be seen as such."""
 _NOT_MOVED: Mapping[int, str] = MappingProxyType({})
 ONCE = frozenset({"MSH", "SFT", "EVN", "PID", "PD1", "MRG", "PV1", "PV2", "ACC", "MSA"})
 """Segments that stand once in the messages read here: their paths need no number."""
@@ -39,6 +43,8 @@ class Syntax:
     subcomponent: str = "&"
     truncation: str = ""
     codec: str = "utf-8"
+    is_plain: bool = False
+    """Whether the message has no escape, delete mark or blank but the space: most need no second look."""
 
     @property
     def encoding_characters(self) -> str:
@@ -122,29 +128,60 @@ def _switched(text: str) -> str:
 
 def is_said(raw: str, syntax: Syntax) -> bool:
     """Whether anything is said: neither empty, nor the delete mark, nor delimiters alone."""
-    # A letter or digit is never a delimiter. Most values begin with one.
-    if not raw or raw[0].isalnum():
-        return bool(raw)
     bare = raw.strip()
     return bare != DELETE and bool(bare.strip(f"{syntax.component}{syntax.subcomponent} "))
+
+
+def plain_text(raw: str, syntax: Syntax) -> str:
+    """A raw component as text: stripped, unescaped, empty where it is the delete mark."""
+    raw = raw.strip()
+    if syntax.is_plain:
+        return raw
+    if syntax.escape in raw:
+        return syntax.unescape(raw)
+    return "" if raw == DELETE else raw
+
+
+def _texts(raw: str, syntax: Syntax) -> list[str]:
+    """The components of a field as texts, of each the first subcomponent."""
+    if raw.isalnum():
+        return [raw]
+    mark, inner = syntax.component, syntax.subcomponent
+    if not syntax.is_plain and (syntax.escape in raw or '"' in raw or not raw.isprintable()):
+        return [_first_text(part, syntax) for part in raw.split(mark)]
+    while inner in raw:
+        cut = raw.index(inner)
+        end = raw.find(mark, cut)
+        raw = raw[:cut] if end < 0 else raw[:cut] + raw[end:]
+    texts = raw.split(mark)
+    if " " in raw and (f" {mark}" in raw or f"{mark} " in raw or raw[0] == " " or raw[-1] == " "):
+        return [text.strip() for text in texts]
+    return texts
+
+
+def _first_text(raw: str, syntax: Syntax) -> str:
+    """The first subcomponent of a component as text."""
+    if not raw or raw.isalnum():  # letters and digits alone: nothing to cut, strip or unescape
+        return raw
+    return plain_text(raw.split(syntax.subcomponent, 1)[0], syntax)
 
 
 class Field:
     """One repetition of a field, with its components and subcomponents."""
 
-    __slots__ = ("_number", "_parts", "_place", "_segment", "_syntax", "raw")
+    __slots__ = ("_number", "_place", "_segment", "raw", "texts")
 
     def __init__(self, raw: str, segment: Segment, number: int, place: int = 0) -> None:
         self.raw = raw
-        self._syntax = segment.syntax
+        self.texts = _texts(raw, segment.syntax)
+        """The components as texts, of each the first subcomponent."""
         self._segment = segment
         self._number = number
         self._place = place
-        self._parts: list[str] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is said."""
-        return is_said(self.raw, self._syntax)
+        return is_said(self.raw, self._segment.syntax)
 
     @property
     def path(self) -> str:
@@ -157,43 +194,27 @@ class Field:
         """Whether the sender says to delete what was said before (`""`)."""
         return self.raw.strip() == DELETE
 
-    @property
-    def components(self) -> list[str]:
-        """The raw components."""
-        if self._parts is None:
-            self._parts = self.raw.split(self._syntax.component)
-        return self._parts
-
     def component(self, number: int) -> str:
         """A raw component, 1-based, empty where absent."""
-        parts = self._parts or self.components
+        parts = self.raw.split(self._segment.syntax.component)
         return parts[number - 1] if number <= len(parts) else ""
 
     def text(self, component: int = 1, subcomponent: int = 1) -> str:
         """A subcomponent as text, unescaped and stripped; empty where absent or marked for deletion."""
-        parts = self._parts or self.components
-        if component > len(parts):
+        if subcomponent == 1:
+            return self.texts[component - 1] if component <= len(self.texts) else ""
+        syntax = self._segment.syntax
+        if syntax.subcomponent not in self.raw:
             return ""
-        raw = parts[component - 1]
-        if not raw or raw.isalnum():  # letters and digits alone: nothing to cut, strip or unescape
-            return raw if subcomponent == 1 else ""
-        if self._syntax.subcomponent in raw:
-            parts = raw.split(self._syntax.subcomponent)
-            raw = parts[subcomponent - 1] if subcomponent <= len(parts) else ""
-        elif subcomponent > 1:
-            return ""
-        return self._plain(raw)
+        parts = self.component(component).split(syntax.subcomponent)
+        return plain_text(parts[subcomponent - 1], syntax) if subcomponent <= len(parts) else ""
 
     def whole(self, component: int = 1) -> str:
         """A component as text with its subcomponent marks kept: senders forget to escape the `&` of a firm's name."""
-        raw = self.component(component)
-        return raw if not raw or raw.isalnum() else self._plain(raw)
-
-    def _plain(self, raw: str) -> str:
-        raw = raw.strip()
-        if self._syntax.escape in raw:
-            return self._syntax.unescape(raw)
-        return "" if raw == DELETE else raw
+        syntax = self._segment.syntax
+        if syntax.subcomponent in self.raw:
+            return plain_text(self.component(component), syntax)
+        return self.texts[component - 1] if component <= len(self.texts) else ""
 
 
 class Segment:
@@ -202,22 +223,22 @@ class Segment:
     `moved` are fields filled from elsewhere, with where that is.
     """
 
-    __slots__ = ("_is_header", "_line", "_parts", "at", "moved", "name", "path", "syntax")
+    __slots__ = ("_parts", "at", "moved", "name", "path", "syntax")
 
     def __init__(self, name: str, path: str, line: str, syntax: Syntax, at: int = 0) -> None:
         self.name = name
         self.path = path
         self.at = at
-        self._line = line
         self.syntax = syntax
-        self._parts: list[str] | None = None
-        self._is_header = name in _HEADERS
         self.moved: Mapping[int, str] = _NOT_MOVED
+        self._parts = line.split(syntax.field)
+        if name in _HEADERS:
+            self._parts.insert(1, syntax.field)  # MSH-1 is the separator itself
 
     @property
     def count(self) -> int:
         """The number of fields sent."""
-        return len(self._fields()) - 1
+        return len(self._parts) - 1
 
     def path_of(self, number: int) -> str:
         """Where a field stands: `FT1[2]-11`, or the place elsewhere that it was filled from."""
@@ -225,110 +246,147 @@ class Segment:
 
     def move(self, number: int, raw: str, path: str) -> None:
         """Let a field say what stands at another place of the message."""
-        parts = self._fields()
+        parts = self._parts
         parts.extend([""] * (number + 1 - len(parts)))
         parts[number] = raw
         self.moved = {**self.moved, number: path}
 
     def raw(self, number: int) -> str:
         """A whole field with its repetitions as sent, 1-based, empty where absent."""
-        parts = self._parts or self._fields()
+        parts = self._parts
         return parts[number] if number < len(parts) else ""
 
     def raw_repetitions(self, number: int) -> list[str]:
         """All repetitions of a field as sent."""
         raw = self.raw(number)
-        return [raw] if self._is_header and number <= 2 else raw.split(self.syntax.repetition)
+        return [raw] if self._is_syntax(number) else raw.split(self.syntax.repetition)
 
     def field(self, number: int) -> Field:
         """The first repetition of a field."""
         raw = self.raw(number)
-        if self.syntax.repetition in raw and not (self._is_header and number == 2):
+        if self.syntax.repetition in raw and not self._is_syntax(number):
             raw = raw.split(self.syntax.repetition, 1)[0]
         return Field(raw, self, number)
 
+    def first(self, number: int) -> Field | None:
+        """The first repetition of a field, None where nothing at all was sent."""
+        parts = self._parts
+        raw = parts[number] if number < len(parts) else ""
+        if not raw:
+            return None
+        return self.field(number) if self.syntax.repetition in raw else Field(raw, self, number)
+
+    def is_delete(self, number: int) -> bool:
+        """Whether the sender says to delete what was said of a field before (`""`)."""
+        return self.raw(number).strip() == DELETE
+
+    def whole(self, number: int) -> str:
+        """The first component of a field's first repetition as text, its subcomponent marks kept."""
+        field = self.first(number)
+        return "" if field is None else field.whole()
+
     def repetitions(self, number: int) -> list[Field]:
         """The repetitions of a field that say something."""
-        raw = self.raw(number)
+        parts = self._parts
+        raw = parts[number] if number < len(parts) else ""
         if not raw:
             return []
-        if self.syntax.repetition not in raw:
-            return [Field(raw, self, number)] if is_said(raw, self.syntax) else []
-        parts = enumerate(raw.split(self.syntax.repetition), 1)
-        return [Field(part, self, number, place) for place, part in parts if is_said(part, self.syntax)]
+        syntax = self.syntax
+        if syntax.repetition not in raw:
+            # A letter or digit is never a delimiter: most values need no second look.
+            return [Field(raw, self, number)] if raw[0].isalnum() or is_said(raw, syntax) else []
+        repeated = enumerate(raw.split(syntax.repetition), 1)
+        return [Field(part, self, number, place) for place, part in repeated if is_said(part, syntax)]
 
     def text(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
         """A subcomponent of a field's first repetition as text."""
-        raw = self.raw(number)
+        parts = self._parts
+        raw = parts[number] if number < len(parts) else ""
         if not raw or raw.isalnum():
             return raw if component == subcomponent == 1 else ""
-        return self.field(number).text(component, subcomponent)
+        syntax = self.syntax
+        if component > 1 or syntax.component in raw or syntax.repetition in raw or syntax.subcomponent in raw:
+            return self.field(number).text(component, subcomponent)
+        return plain_text(raw, syntax) if subcomponent == 1 else ""
 
-    def _fields(self) -> list[str]:
-        if self._parts is None:
-            self._parts = self._line.split(self.syntax.field)
-            if self._is_header:
-                self._parts.insert(1, self.syntax.field)  # MSH-1 is the separator itself
-        return self._parts
+    def _is_syntax(self, number: int) -> bool:
+        return number <= 2 and self.name in _HEADERS
 
 
 class Er7Message:
-    """A message cut into segments."""
+    """A message cut into segments; a segment is cut into fields when it is asked for."""
 
-    __slots__ = ("_by_name", "_lines", "_order", "syntax")
+    __slots__ = ("_lines", "_made", "_order", "header", "syntax")
 
     def __init__(self, lines: list[str], syntax: Syntax) -> None:
         self.syntax = syntax
-        self._lines = lines
+        self.header = Segment("MSH", "MSH", lines[0], syntax)
+        """MSH."""
+        self._lines: dict[str, list[tuple[int, str]]] = {}
+        for at, line in enumerate(lines):
+            name = line[:3]
+            if name in self._lines:
+                self._lines[name].append((at, line))
+            else:
+                self._lines[name] = [(at, line)]
+        self._made: dict[str, list[Segment]] = {}
         self._order: list[Segment] | None = None
-        self._by_name: dict[str, list[Segment]] = {}
 
     def __iter__(self) -> Iterator[Segment]:
         """All segments in the order sent."""
-        return iter(self._indexed())
+        return iter(self._ordered())
 
     def after(self, segment: Segment) -> Iterator[Segment]:
         """The segments that follow one, in the order sent."""
-        order = self._indexed()
+        order = self._ordered()
         return (order[at] for at in range(segment.at + 1, len(order)))
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of its segments."""
+        return self._lines.keys()
+
+    def among(self, names: Iterable[str]) -> list[Segment]:
+        """The segments of some names in the order sent."""
+        return sorted((segment for name in names for segment in self.segments(name)), key=_place)
 
     def segments(self, name: str) -> list[Segment]:
         """The segments of one name in the order sent."""
-        if self._order is None:
-            self._indexed()
-        return self._by_name.get(name, [])
+        made = self._made.get(name)
+        if made is None:
+            lines = self._lines.get(name)
+            if lines is None:
+                return []
+            syntax, number = self.syntax, 1
+            made = self._made[name] = []
+            for at, line in lines:
+                path = name if number == 1 and name in ONCE else f"{name}[{number}]"
+                made.append(Segment(name, path, line, syntax, at))
+                number += 1
+        return made
 
     def segment(self, name: str) -> Segment | None:
         """The first segment of a name."""
-        found = self.segments(name)
+        found = self._made.get(name) or self.segments(name)
         return found[0] if found else None
 
     def add(self, name: str, path: str) -> Segment:
         """An empty segment at the end, for what a message says without it; `path` is where it says so."""
-        order = self._indexed()
-        segment = Segment(name, path, name, self.syntax, len(order))
-        order.append(segment)
-        self._by_name.setdefault(name, []).append(segment)
+        at = sum(map(len, self._lines.values()))
+        segment = Segment(name, path, name, self.syntax, at)
+        self._made[name] = [*self.segments(name), segment]
+        self._lines.setdefault(name, []).append((at, name))
+        self._order = None
         return segment
 
-    @property
-    def header(self) -> Segment:
-        """MSH."""
-        return Segment("MSH", "MSH", self._lines[0], self.syntax)
-
-    def _indexed(self) -> list[Segment]:
+    def _ordered(self) -> list[Segment]:
         if self._order is None:
-            self._order = [self._filed(line, at) for at, line in enumerate(self._lines)]
+            self._order = self.among(self._lines)
         return self._order
 
-    def _filed(self, line: str, at: int) -> Segment:
-        name = line[:3]
-        same = self._by_name.setdefault(name, [])
-        place = len(same) + 1
-        path = name if place == 1 and name in ONCE else f"{name}[{place}]"
-        segment = Segment(name, path, line, self.syntax, at)
-        same.append(segment)
-        return segment
+
+def _place(segment: Segment) -> int:
+    return segment.at
 
 
 def read_message(
@@ -346,16 +404,33 @@ def _read_text(text: str, codec: str) -> Er7Message:
         raise UnreadableError("", "empty", "the payload is empty")
     if not text.startswith("MSH"):
         raise UnreadableError("", "no_msh", "the payload does not begin with MSH")
-    lines = text.replace("\n", "\r").split("\r")
-    syntax = _read_syntax(lines[0], codec)
-    return Er7Message(_joined(lines, syntax.field), syntax)
+    lines = (text.replace("\n", "\r") if "\n" in text else text).split("\r")
+    syntax = read_syntax(lines[0], codec, _is_plain(text))
+    segments = _joined(lines, syntax.field)
+    if syntax.is_plain and len(segments) + (not lines[-1]) < len(lines) and any("\n" in one for one in segments):
+        syntax = replace(syntax, is_plain=False)  # a segment that goes on in another line holds the line's end
+    return Er7Message(segments, syntax)
 
 
-def _read_syntax(line: str, codec: str) -> Syntax:
+def _is_plain(text: str) -> bool:
+    # What `str.strip` takes for blank in ASCII besides the space; far cheaper than a look into every field.
+    if not text.isascii() or '"' in text or text.count(text[6:7]) > 1:
+        return False
+    # Written out: a pattern looks at each character in turn, and takes thirty times as long.
+    has_blanks = "\t" in text or "\x0b" in text or "\x0c" in text or "\x1c" in text or "\x1d" in text
+    return not (has_blanks or "\x1e" in text or "\x1f" in text)
+
+
+def read_syntax(line: str, codec: str, is_plain: bool = False) -> Syntax:
+    """The syntax that an MSH line declares. Raises UnreadableError (rule `bad_encoding_characters`)."""
     separator = line[3:4]
     if not separator or separator.isalnum() or separator.isspace() or not separator.isprintable():
         raise UnreadableError("MSH-1", "bad_encoding_characters", "no usable field separator")
-    marks = line[4:].split(separator, 1)[0].strip()
+    return _syntax(separator, line[4:].split(separator, 1)[0].strip(), codec, is_plain)
+
+
+@lru_cache(maxsize=64)
+def _syntax(separator: str, marks: str, codec: str, is_plain: bool) -> Syntax:
     if len(marks) < 4:
         raise UnreadableError("MSH-2", "bad_encoding_characters", "fewer than 4 encoding characters")
     if len(marks) > 5:
@@ -364,7 +439,7 @@ def _read_syntax(line: str, codec: str) -> Syntax:
         raise UnreadableError("MSH-2", "bad_encoding_characters", "an encoding character stands for two things")
     if any(mark.isalnum() or mark.isspace() or not mark.isprintable() for mark in marks):
         raise UnreadableError("MSH-2", "bad_encoding_characters", "a letter, digit or blank as encoding character")
-    return Syntax(separator, marks[0], marks[1], marks[2], marks[3], marks[4:], codec)
+    return Syntax(separator, marks[0], marks[1], marks[2], marks[3], marks[4:], codec, is_plain)
 
 
 def _joined(lines: list[str], separator: str) -> list[str]:
@@ -375,9 +450,11 @@ def _joined(lines: list[str], separator: str) -> list[str]:
     segments: list[str] = []
     for line in lines:
         segment = line.strip(" \t\x0b\x1c")
-        if not segment:
+        if segment[3:4] == separator and segment[:3] in _COMMON:
+            segments.append(segment)
+        elif not segment:
             continue
-        if _begins_segment(segment, separator) or not segments:
+        elif _begins_segment(segment, separator) or not segments:
             segments.append(segment)
         else:
             segments[-1] += "\n" + segment

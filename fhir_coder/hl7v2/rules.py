@@ -22,7 +22,8 @@ class FeedRules:
     field (`FT1-25`) or segment (`FT1`); `code_systems` the systems that names of the sender (in capitals) mean.
     `bill` and `ignore` are message types (`ORU^R01`, `ORU^*`) read besides, or in spite of, what is read by default.
     `relocations` are fields that stand elsewhere. `concepts` are mapping tables of v2 codes (`v2-sex`, `v2-class`,
-    `v2-relationship`, `v2-identifier-type`); a code without row stays the sender's.
+    `v2-relationship`, `v2-identifier-type`, `v2-admission-type`, `v2-discharge-disposition`); a code without row
+    stays the sender's.
     """
 
     charset: str = "utf-8"
@@ -39,7 +40,7 @@ class FeedRules:
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def translated(self, table: str, code: str) -> str:
-        """The FHIR code for a v2 code, or the v2 code where no row translates it."""
+        """The code of FHIR or of the bill for a v2 code, or the v2 code where no row translates it."""
         rows = self.concepts.get(table)
         return rows.get(code, code) if rows else code
 

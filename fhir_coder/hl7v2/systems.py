@@ -8,7 +8,7 @@ mapping table can still be keyed by it. `I10` is ICD-10-CM (in a procedure field
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -31,6 +31,7 @@ _BY_SYSTEM: dict[str, str] = {
     System.LOCAL: "L LOCAL",
 }
 _NAMES = {name: uri for uri, names in _BY_SYSTEM.items() for name in names.split()}
+_IN_CAPITALS = frozenset({System.ICD10CM, System.ICD10PCS, System.HCPCS, System.CPT})
 _BARE_ICD10 = frozenset({"I10", "ICD10"})
 _LOCAL = re.compile(r"99[A-Z0-9]+")
 _OID = re.compile(r"(?:URN:OID:)?([0-2](?:\.[0-9]+)+)")
@@ -74,9 +75,9 @@ def known_system(name: str) -> str | None:
 def written_code(system: str, code: str) -> str:
     """The code as its system writes it: ICD codes, HCPCS and CPT in capitals, ICD-10-CM with its dot."""
     code = code.strip()
-    if system in (System.ICD10CM, System.ICD10PCS, System.HCPCS, System.CPT):
+    if system in _IN_CAPITALS:
         code = code.upper()
-    if system == System.ICD10CM and _UNDOTTED.fullmatch(code):
+    if system == System.ICD10CM and "." not in code and _UNDOTTED.fullmatch(code):
         return f"{code[:3]}.{code[3:]}"
     return code
 
@@ -92,10 +93,12 @@ def read_coding(
 
     `names` are the sender's own names of systems (in capitals), before those of the standard.
     """
-    code = field.text(places[0])
+    texts, place = field.texts, places[0] - 1
+    code = texts[place] if place < len(texts) else ""
     if not code:
         return None
-    name = field.text(places[2]) or field.text(places[3])
+    name = texts[place + 2] if place + 2 < len(texts) else ""
+    name = name or field.text(places[3])
     own = names.get(name.upper()) if names else None
     system = own or (system_uri(name) if name else default)
     if procedure and name and not own and _SPACING.sub("", name.upper()) in _BARE_ICD10:
@@ -104,7 +107,7 @@ def read_coding(
 
 
 def read_concept(
-    field: Field,
+    field: Field | None,
     default: str = System.UNKNOWN,
     procedure: bool = False,
     names: Mapping[str, str] = _NO_NAMES,
@@ -113,21 +116,23 @@ def read_concept(
 
     `procedure` says that a bare `I10` means ICD-10-PCS. `names` are the sender's own names of systems.
     """
-    if not field:
+    if field is None:
         return None
     first = read_coding(field, (1, 2, 3, 14), default, procedure, names)
-    if len(field.components) <= 3:
-        codings: tuple[Coding, ...] = (first,) if first else ()
-        text = field.whole(2)
+    codings = (first,) if first else ()
+    if len(field.texts) <= 3:
+        text = first.display if first else field.whole(2)
     else:
-        second = read_coding(field, (4, 5, 6, 17), System.UNKNOWN, procedure, names)
-        third = read_coding(field, (10, 11, 12, 20), System.UNKNOWN, procedure, names)
-        codings = tuple(coding for coding in (first, second, third) if coding)
+        for places in ((4, 5, 6, 17), (10, 11, 12, 20)):
+            other = read_coding(field, places, System.UNKNOWN, procedure, names)
+            codings = (*codings, other) if other else codings
         text = field.whole(9) or field.whole(2) or field.whole(5)
-    return Concept(codings, text) if codings or text else None
+    return Concept(codings, text) if codings or (text and field) else None
 
 
-def read_modifiers(fields: Iterable[Field]) -> tuple[Coding, ...]:
+def read_modifiers(fields: Sequence[Field]) -> tuple[Coding, ...]:
     """Procedure modifiers; one without system keeps an empty one (HCPCS and CPT share the two-character form)."""
+    if not fields:
+        return ()
     codings = (read_coding(field, (1, 2, 3, 14), System.UNKNOWN) for field in fields)
     return tuple(Coding(c.system, c.code.upper(), c.display) for c in codings if c)

@@ -8,6 +8,8 @@ from fhir_coder.hl7v2.rules import FeedRules
 
 BILLING_TYPES = frozenset(
     {f"ADT^{event}" for event in ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13")}
+    | {f"ADT^{event}" for event in ("A27", "A38")}
+    | {f"ADT^{event}" for event in ("A18", "A34", "A35", "A36", "A40", "A41", "A42", "A45", "A47", "A49", "A50", "A51")}
     | {f"BAR^{event}" for event in ("P01", "P05", "P06", "P12")}
     | {"DFT^P03", "DFT^P11", "VXU^V04"}
 )
@@ -19,12 +21,12 @@ ORDER_FAMILIES = frozenset({"ORU", "ORM", "OML", "OMG"})
 READABLE_FAMILIES = frozenset({"ADT", "BAR", "DFT", "VXU"}) | ORDER_FAMILIES
 """The families whose events a feed's rules may list."""
 
-_MERGES = ("A18", "A30", "A34", "A35", "A36", "A39", "A40", "A41", "A42", "A43", "A44", "A45", "A46", "A47", "A48")
-_MERGE = "a merge or move of patients, accounts or visits: charts are not joined by it"
+_MERGES = ("A30", "A39", "A43", "A44", "A46", "A48")
+_MERGE = "a merge or move of persons or whole accounts: the messages of their visits say what counts"
 _PATIENT = "patient data without a visit: what the messages of a visit say of the patient counts for its claim"
 
 NEVER_BILLED: Mapping[str, str] = {
-    **{f"ADT^{event}": _MERGE for event in (*_MERGES, "A49", "A50", "A51")},
+    **{f"ADT^{event}": _MERGE for event in _MERGES},
     **{f"ADT^{event}": _PATIENT for event in ("A28", "A29", "A31")},
     "BAR^P02": "an account is purged at the sender: its claims stay as they are",
 }
@@ -39,6 +41,8 @@ def is_billed(kind: str, rules: FeedRules | None = None) -> bool:
 def why_ignored(kind: str, rules: FeedRules | None = None) -> str:
     """Why messages of a type are not read for facts, empty where they are."""
     rules = rules or _STANDARD
+    if kind in BILLING_TYPES and not rules.ignore:
+        return ""
     if kind in NEVER_BILLED:
         return NEVER_BILLED[kind]
     family = kind.partition("^")[0]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain, count
 
 from fhir_coder import hl7v2
-from fhir_coder.hl7v2 import AckCode, AckError, AckStyle, BatchFile
+from fhir_coder.hl7v2 import AckCode, AckError, AckStyle, BatchFile, Miscount
 from fhir_coder.intake.payloads import header_or_fault
+from fhir_coder.logs import log
 from fhir_coder.model import Header, MessageFormat, MessageStatus
 from fhir_coder.store.ids import new_id
+from fhir_coder.store.ledger import utc_now
 from fhir_coder.store.messages import Incoming, Kept
 
 _NO_CONTROL_ID = "MSH-10: the message control id is missing"
@@ -44,8 +47,15 @@ def incoming_v2(feed: str, body: bytes) -> Incoming:
 def frame_content(feed: str, payload: bytes) -> FrameContent:
     """What a frame holds: a message, several, or a batch (FHS, BHS)."""
     batch = hl7v2.read_batches(payload)
+    report_miscounts(feed, batch.miscounts if batch else ())
     bodies = batch.messages if batch else [body for _, body in hl7v2.split_messages(payload)]
     return FrameContent(tuple(incoming_v2(feed, body) for body in bodies), batch)
+
+
+def report_miscounts(feed: str, miscounts: Sequence[Miscount]) -> None:
+    """Log each batch trailer that announced another number than came. What came is kept all the same."""
+    for one in miscounts:
+        log.warning("batch_miscounted", feed=feed, where=one.path, declared=one.declared, found=one.found)
 
 
 def answer_frame(content: FrameContent, kept: Sequence[Kept | None], at: datetime, style: AckStyle) -> list[bytes]:
@@ -58,7 +68,7 @@ def answer_frame(content: FrameContent, kept: Sequence[Kept | None], at: datetim
         return list(chain.from_iterable(said))
     waiting = iter(said)
     groups = [list(chain.from_iterable(next(waiting) for _ in b.messages)) for b in content.batch.batches]
-    return [hl7v2.build_batch_answer(content.batch, groups, _own_control_id(at), _hl7_time(at))]
+    return [hl7v2.build_batch_answer(content.batch, groups, _own_control_id(), _hl7_time(at))]
 
 
 def acknowledge(incoming: Incoming, kept: Kept | None, at: datetime, style: AckStyle = "auto") -> tuple[bytes, ...]:
@@ -86,15 +96,25 @@ def _acknowledgments(
     if mode.wants_application(is_good) and (is_good or not codes):
         codes.append(code)
     time = _hl7_time(at)
-    return tuple(hl7v2.build_ack(body, c, control_id=_own_control_id(at), at=time, error=error) for c in codes)
+    return tuple(hl7v2.build_ack(body, c, control_id=_own_control_id(), at=time, error=error) for c in codes)
 
 
 def _hl7_time(at: datetime) -> str:
-    return at.strftime("%Y%m%d%H%M%S+0000")
+    return _text_of_second(int(at.timestamp()))
 
 
-def _own_control_id(at: datetime) -> str:
-    return new_id(at)[-20:]  # MSH-10 took 20 characters before version 2.7
+@lru_cache(maxsize=4)
+def _text_of_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y%m%d%H%M%S+0000")
+
+
+def _own_control_id() -> str:
+    """A control id that no other process and no other answer has; MSH-10 took 20 characters before version 2.7."""
+    return f"{_THIS_PROCESS}{next(_NUMBERS):08X}"
+
+
+_THIS_PROCESS = new_id(utc_now())[4:16]
+_NUMBERS = count(1)
 
 
 def _verdict(incoming: Incoming, kept: Kept | None) -> tuple[AckCode, AckError | None]:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from watchfiles import watch
 
+from fhir_coder import hl7v2
 from fhir_coder.errors import UnreadableError
+from fhir_coder.intake.answer import report_miscounts
 from fhir_coder.intake.desk import IntakeDesk
+from fhir_coder.intake.groups import blocks_of, in_groups
 from fhir_coder.intake.payloads import header_or_fault
 from fhir_coder.intake.stream import TooLarge, inflated, payloads_of_stream
 from fhir_coder.logs import error_place, log
@@ -23,11 +26,6 @@ from fhir_coder.settings import FolderFeed
 from fhir_coder.store.messages import Incoming
 
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload")
-_TOGETHER = 5000
-"""Payloads of one file that are committed together, so that a visit told of in many lines is charted at once."""
-_BYTES_TOGETHER = 2 << 20
-"""Bytes of payloads that end such a group early: a file larger than this is never whole in memory."""
-_BLOCK = 256 << 10
 _LOOK_EVERY_MS = 500
 _LONGEST_WAIT = 300.0
 
@@ -145,14 +143,13 @@ class FolderWatch:
 
     def _read(self, path: Path, stamp: Stamp) -> None:
         tally = _Tally()
-        for group in _groups(self._incoming(path, tally)):
+        for group in in_groups(self._incoming(path, tally)):
             if self._stop.is_set():
                 return  # the file stays; what was kept is recognised at the next start
             # The last message of a file that still grows is half a message: nothing is kept of what has changed.
             if _stamp(path) != stamp:
                 raise _ChangedError
-            for future in self._desk.keep_together(group):
-                tally.repeats += future.result().repeat
+            tally.repeats += sum(kept.repeat for kept in self._desk.keep_together(group).result())
             tally.messages += len(group)
         if _stamp(path) != stamp:
             raise _ChangedError
@@ -160,9 +157,10 @@ class FolderWatch:
 
     def _incoming(self, path: Path, tally: _Tally) -> Iterator[Incoming]:
         """The payloads of a file; a file without any is one empty payload. Faults are noted in the tally."""
-        is_empty = True
+        is_empty, count = True, hl7v2.BatchCount()
         try:
-            for payload in payloads_of_stream(inflated(_blocks(path)), self._feed.max_message_bytes):
+            blocks = hl7v2.counted(inflated(blocks_of(path)), count)
+            for payload in payloads_of_stream(blocks, self._feed.max_message_bytes):
                 is_empty = False
                 if isinstance(payload, TooLarge):
                     tally.is_faulty = True
@@ -172,6 +170,7 @@ class FolderWatch:
         except UnreadableError as error:
             tally.is_faulty, is_empty = True, False
             log.warning("file_cut_off", feed=self._feed.name, reason=error.rule)
+        report_miscounts(self._feed.name, count.finish())
         if is_empty:
             yield self._one(b"", tally)
 
@@ -196,25 +195,6 @@ class FolderWatch:
 def _stamp(path: Path) -> Stamp:
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
-
-
-def _groups(incoming: Iterable[Incoming]) -> Iterator[list[Incoming]]:
-    group: list[Incoming] = []
-    size = 0
-    for one in incoming:
-        group.append(one)
-        size += len(one.body)
-        if len(group) >= _TOGETHER or size > _BYTES_TOGETHER:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def _move(path: Path, folder: Path) -> None:

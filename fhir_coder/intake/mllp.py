@@ -12,7 +12,7 @@ import ssl
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from fhir_coder.intake.conversation import READ, Conversation
+from fhir_coder.intake.conversation import READ, Answers, Conversation, Reception, Room
 from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.intake.tls import Certificates, names_in
 from fhir_coder.logs import error_place, log
@@ -27,15 +27,24 @@ _AFTER_NO_ROOM = 1.0
 
 
 class MllpListener:
-    """One feed's listener on an open socket. Raises TlsFilesError where its TLS files cannot be used."""
+    """One feed's listener on an open socket, made where its loop runs.
+
+    Raises TlsFilesError where its TLS files cannot be used.
+    """
 
     def __init__(self, feed: MllpFeed, desk: IntakeDesk) -> None:
-        self._feed, self._desk = feed, desk
+        self._feed = feed
+        self._reception = Reception(feed, desk, Room(feed.max_buffered_bytes), Answers())
         self._certificates = Certificates(feed) if feed.tls_cert else None
         self._allowed = [ip_network(network) for network in feed.allow]
         self._names = frozenset(name.lower() for name in feed.allow_names)
         self._bound: socket.socket | None = None
         self._connections: dict[asyncio.Task[None], Conversation | None] = {}
+
+    @property
+    def held_bytes(self) -> int:
+        """What all connections hold of frames that are not answered yet."""
+        return self._reception.room.used
 
     async def start(self, bound: socket.socket) -> None:
         """Start to accept connections."""
@@ -138,7 +147,7 @@ class MllpListener:
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = Conversation(self._feed, self._desk, reader, writer)
+        conversation = Conversation(self._reception, reader, writer)
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = conversation

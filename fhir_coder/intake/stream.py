@@ -68,14 +68,15 @@ def payloads_of_stream(blocks: Iterable[bytes], limit: int) -> Iterator[bytes | 
     """
     waiting = iter(blocks)
     head, is_all = _read_up_to(SMALL, b"", waiting)
-    if not is_all and not fhir.looks_like_fhir(head):
+    is_hl7v2 = not fhir.looks_like_fhir(head)
+    if not is_all and is_hl7v2 and not hl7v2.is_utf16(head):
         yield from _pieces(chain([head], waiting), limit, _MESSAGE_STARTS)
         return
     if not is_all and not _begins_with_resource(head, 1):
         head, is_all = _read_up_to(limit, head, waiting)
     if is_all:
         yield from (_within(limit, payload) for payload in payloads_in(head))
-    elif _begins_with_resource(head, 2):
+    elif not is_hl7v2 and _begins_with_resource(head, 2):
         yield from _pieces(chain([head], waiting), limit, _LINE_ENDS)
     else:
         yield TooLarge(len(head) + sum(map(len, waiting)))

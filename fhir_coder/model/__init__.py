@@ -6,8 +6,9 @@ Everything here is a frozen value. No I/O, no clock, no settings. The words are 
 from __future__ import annotations
 
 from fhir_coder.model.answers import Adjudication, LineDecision, Outcome, OutcomeKind
+from fhir_coder.model.billing import Billing, BillingRule, SplitRule
 from fhir_coder.model.charts import Chart
-from fhir_coder.model.claims import ClaimDraft, Finding, Payer, Site
+from fhir_coder.model.claims import ClaimDraft, Finding, Payer, PriorDecision, Site, Slot
 from fhir_coder.model.coding import (
     Choice,
     CodedChart,
@@ -21,6 +22,9 @@ from fhir_coder.model.coding import (
     Validity,
 )
 from fhir_coder.model.facts import (
+    Accident,
+    AccountFact,
+    BillCode,
     CancelFact,
     ChargeFact,
     CoverageFact,
@@ -31,14 +35,28 @@ from fhir_coder.model.facts import (
     FiledFact,
     GuarantorFact,
     ImmunizationFact,
+    MergeFact,
     MessageFacts,
+    MoveFact,
     PatientFact,
+    PlaceFact,
     Problem,
     ProcedureFact,
+    Stamp,
     VisitFact,
 )
-from fhir_coder.model.messages import Header, Message, MessageFormat, Verdict
-from fhir_coder.model.statuses import IN_FLIGHT, TAKEN_BY_PAYER, ClaimStatus, MessageStatus, Severity
+from fhir_coder.model.messages import BY_ITS_BYTES, Answered, Header, Message, MessageFormat, Verdict
+from fhir_coder.model.statuses import (
+    DECIDED,
+    GONE,
+    IN_FLIGHT,
+    STANDS,
+    TAKEN_BY_PAYER,
+    ClaimStatus,
+    MessageStatus,
+    Purpose,
+    Severity,
+)
 from fhir_coder.model.systems import BILLING_SYSTEMS, SYSTEM_SHORT_NAMES, SYSTEM_TITLES, System
 from fhir_coder.model.values import (
     Address,
@@ -54,17 +72,28 @@ from fhir_coder.model.values import (
     Practitioner,
     When,
     day_of,
+    is_code_shaped,
     npi_of,
 )
 
 __all__ = [
     "BILLING_SYSTEMS",
+    "BY_ITS_BYTES",
+    "DECIDED",
+    "GONE",
     "IN_FLIGHT",
+    "STANDS",
     "SYSTEM_SHORT_NAMES",
     "SYSTEM_TITLES",
     "TAKEN_BY_PAYER",
+    "Accident",
+    "AccountFact",
     "Address",
     "Adjudication",
+    "Answered",
+    "BillCode",
+    "Billing",
+    "BillingRule",
     "CancelFact",
     "CareTeamMember",
     "ChargeFact",
@@ -94,11 +123,13 @@ __all__ = [
     "Json",
     "Kind",
     "LineDecision",
+    "MergeFact",
     "Message",
     "MessageFacts",
     "MessageFormat",
     "MessageStatus",
     "Money",
+    "MoveFact",
     "Name",
     "Organization",
     "Origin",
@@ -106,11 +137,17 @@ __all__ = [
     "OutcomeKind",
     "PatientFact",
     "Payer",
+    "PlaceFact",
     "Practitioner",
+    "PriorDecision",
     "Problem",
     "ProcedureFact",
+    "Purpose",
     "Severity",
     "Site",
+    "Slot",
+    "SplitRule",
+    "Stamp",
     "System",
     "Trace",
     "Validity",
@@ -118,5 +155,6 @@ __all__ = [
     "VisitFact",
     "When",
     "day_of",
+    "is_code_shaped",
     "npi_of",
 ]

@@ -22,7 +22,8 @@ from fhir_coder.model.facts import (
 class Chart:
     """Everything known about one visit: references filled in, repeats and removals resolved.
 
-    Diagnoses stand in billing order (principal first), coverages in order of benefits.
+    Diagnoses stand in billing order (principal first), coverages in order of benefits. `moved_to` is the chart key
+    under which the visit is known now: nothing is billed under this one. `moved_from` are the keys it had before.
     """
 
     key: str
@@ -37,6 +38,8 @@ class Chart:
     cancelled: bool
     messages: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
+    moved_to: str = ""
+    moved_from: tuple[str, ...] = ()
 
     @property
     def service_date(self) -> date | None:

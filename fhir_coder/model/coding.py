@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from fhir_coder.model.charts import Chart
 from fhir_coder.model.facts import ChargeFact, DiagnosisFact, ImmunizationFact, ProcedureFact, VisitFact
+from fhir_coder.model.frozen import dataclass
 from fhir_coder.model.values import CareTeamMember, Coding, Money, Origin, When
 
 
@@ -26,13 +26,24 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodingContext:
-    """What the conditions of a row may ask. None or empty means unknown: a row that asks it cannot be decided."""
+    """What the conditions of a row may ask. None or empty means unknown: a row that asks it cannot be decided.
+
+    `care_setting` is a CMS place of service code, `laterality` left, right or bilateral, `use` principal or secondary.
+    `codes` are all codes of the chart as `system|code`; `episode` is the episode of care as the 7th character of an
+    injury says it: A, D or S.
+    """
 
     service_date: date | None = None
     sex: str = ""
     birth_date: date | None = None
     encounter_class: str = ""
     payer: str = ""
+    care_setting: str = ""
+    feed: str = ""
+    laterality: str = ""
+    use: str = ""
+    codes: frozenset[str] | None = None
+    episode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,18 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A table's answer. `code` is None where the row says not billable."""
+    """A table's answer. `code` is None where the row says not billable.
+
+    `also` are the answers that belong to the same fact: one for each further group of a combination, and the
+    administration code that a row brings. `modifiers` and `units` (billed for one of the source) come from the row.
+    """
 
     code: Coding | None
     trace: Trace
     unit_price: Decimal | None = None
+    modifiers: tuple[Coding, ...] = ()
+    units: Decimal = Decimal(1)
+    also: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

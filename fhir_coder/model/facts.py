@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+from fhir_coder.model.frozen import dataclass
 from fhir_coder.model.values import (
     Address,
     CareTeamMember,
@@ -25,7 +25,11 @@ from fhir_coder.model.values import (
 
 @dataclass(frozen=True, slots=True)
 class PatientFact:
-    """PID, or a FHIR Patient. `sex` is a FHIR administrative gender."""
+    """PID, or a FHIR Patient. `sex` is a FHIR administrative gender.
+
+    `cleared` names the attributes of this fact that the sender deletes (HL7 v2 `""`): what was said of them before
+    goes.
+    """
 
     origin: Origin
     identifiers: tuple[Identifier, ...] = ()
@@ -35,6 +39,34 @@ class PatientFact:
     address: Address | None = None
     phone: str = ""
     removed: bool = False
+    cleared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accident:
+    """ACC: the accident that a visit is about. `kind` is a v3-ActCode (WPA at work, MVA of a motor vehicle), or empty.
+
+    `code` is the sender's own (ACC-2), `place` a text, `state` that of a motor vehicle accident.
+    """
+
+    origin: Origin
+    date: When | None = None
+    kind: str = ""
+    code: Concept | None = None
+    place: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BillCode:
+    """A code of the uniform bill (UB1, UB2) as sent. `kind` is condition, occurrence, span (of occurrence) or value."""
+
+    origin: Origin
+    kind: str
+    code: str
+    start: When | None = None
+    end: When | None = None
+    amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +75,10 @@ class VisitFact:
 
     `class_code` is a FHIR v3-ActCode (AMB, EMER, IMP ...) or the sender's own where no row translates it.
     `status` is planned, in-progress, finished, cancelled or entered-in-error, empty where not said.
-    `billable` is the sender's word that the account may be billed (BAR, or a charge message), None where not said.
+    `billable` is the sender's word that the account may be billed (BAR, or a charge message), None where not said;
+    `account_message` says that it was an account message (BAR P01 or P05).
+    `closed` is when the account was closed to charges (BAR P06). `cleared`: as of a PatientFact.
+    `account_refs` are topics of the accounts it is billed to.
     """
 
     origin: Origin
@@ -64,15 +99,25 @@ class VisitFact:
     care_team: tuple[CareTeamMember, ...] = ()
     diagnosis_uses: tuple[DiagnosisUse, ...] = ()
     billable: bool | None = None
+    account_message: bool | None = None
+    closed: When | None = None
+    cleared: tuple[str, ...] = ()
+    account_refs: tuple[str, ...] = ()
+    accident: Accident | None = None
+    bill_codes: tuple[BillCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisUse:
-    """Encounter.diagnosis: what a condition is to the visit. `use` is the FHIR diagnosis-role code (AD, DD, CC ...)."""
+    """Encounter.diagnosis: what a condition is to the visit. `use` is the FHIR diagnosis-role code (AD, DD, CC ...).
+
+    `on_admission` as in a DiagnosisFact.
+    """
 
     ref: str
     use: str = ""
     rank: int | None = None
+    on_admission: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +125,8 @@ class DiagnosisFact:
     """DG1, FT1-19, a FHIR Condition, or Encounter.reasonCode.
 
     `kind` is admitting, working, final, reason (for the visit) or empty. `rank` 1 is the principal diagnosis.
-    `on_admission` is Y, N, U, W, 1 (exempt) or empty.
+    `on_admission` is Y, N, U, W, 1 (exempt) or empty. `is_suspected`: it was not established yet, which an
+    outpatient visit does not bill (ICD-10-CM guidelines, section IV.H).
     """
 
     origin: Origin
@@ -91,6 +137,7 @@ class DiagnosisFact:
     recorded: When | None = None
     on_admission: str = ""
     removed: bool = False
+    is_suspected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +166,7 @@ class ChargeFact:
 
     `kind` is CG (charge), CR (credit, takes a charge back) or AJ (adjustment). `concept` is the service to bill
     (FT1-25 before FT1-7), `item` the charge code as sent. Amounts are as sent: `unit_amount` for one unit, `amount`
-    for all.
+    for all. `department` is the code of the department that charges (FT1-13).
     """
 
     origin: Origin
@@ -136,6 +183,7 @@ class ChargeFact:
     diagnosis_refs: tuple[str, ...] = ()
     care_team: tuple[CareTeamMember, ...] = ()
     location: str = ""
+    department: str = ""
     ndc: str = ""
     reverses: str = ""
     service_refs: tuple[str, ...] = ()
@@ -144,7 +192,10 @@ class ChargeFact:
 
 @dataclass(frozen=True, slots=True)
 class ImmunizationFact:
-    """RXA, or a FHIR Immunization: a vaccination given (status completed)."""
+    """RXA, or a FHIR Immunization: a vaccination given (status completed).
+
+    `reasons` and `reason_concepts` as in a ProcedureFact.
+    """
 
     origin: Origin
     identity: str
@@ -153,6 +204,8 @@ class ImmunizationFact:
     lot: str = ""
     care_team: tuple[CareTeamMember, ...] = ()
     removed: bool = False
+    reasons: tuple[str, ...] = ()
+    reason_concepts: tuple[Concept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +245,67 @@ class GuarantorFact:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountFact:
+    """A FHIR Account: its number, whose benefits come first, and (R5) in which order its diagnoses are billed.
+
+    `coverage_order` are identities of coverages with their priority, 1 first. It is filed under its own topic and under
+    that of its patient, for visits that name no account.
+    """
+
+    origin: Origin
+    identity: str
+    number: Identifier | None = None
+    coverage_order: tuple[tuple[str, int], ...] = ()
+    diagnosis_uses: tuple[DiagnosisUse, ...] = ()
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CancelFact:
-    """A message takes an event back: `what` is admit (A11), discharge (A13) or visit (FHIR Encounter cancelled)."""
+    """A message takes an event back.
+
+    `what` is admit (A11), discharge (A13), planned (A27, A38: nothing where the visit has begun) or visit (a FHIR
+    Encounter that is cancelled).
+    """
 
     origin: Origin
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeFact:
+    """Two patient records were one person's: HL7 v2 A40 and its kin, or FHIR Patient.link.
+
+    `prior` and `survivor` are topics of patients; the fact is filed under `prior`. `patient` is what the message says
+    of the person, None where the survivor's own facts say it (FHIR). `identifier` is the prior one.
+    """
+
+    origin: Origin
+    prior: str
+    survivor: str
+    patient: PatientFact | None = None
+    identifier: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveFact:
+    """A visit has another chart key from now on: HL7 v2 A35, A41, A42, A45, A50 and their kin.
+
+    It is filed under the key it had, and `to` draws on that key. `new_patient`: the visit is another person's, so the
+    patient, coverages and guarantor said of it before are not this visit's.
+    """
+
+    origin: Origin
+    to: str
+    new_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFact:
+    """The chart key of a FHIR Encounter by the subject it has now; filed under the Encounter's own topic."""
+
+    origin: Origin
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +330,22 @@ Fact = (
     | ImmunizationFact
     | CoverageFact
     | GuarantorFact
+    | AccountFact
     | CancelFact
+    | MergeFact
+    | MoveFact
+    | PlaceFact
     | DirectoryFact
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which version of a FHIR resource says a fact: its topic, meta.lastUpdated and meta.versionId, where known."""
+
+    resource: str
+    updated: When | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,18 +354,20 @@ class FiledFact:
 
     A topic is a chart key for what belongs to one visit, or a FHIR reference (`Patient/1`, `Practitioner/9`) for what
     many visits share. `refs` are the topics this fact points to: a chart is folded from its own topic and from all
-    topics reached from it.
+    topics reached from it. A fact whose `stamp` is older than one known of the same resource does not count.
     """
 
     topic: str
     fact: Fact
     refs: tuple[str, ...] = ()
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
     """Everything one message says. `event_at` (EVN-6, EVN-2, MSH-7; meta.lastUpdated) orders messages of one chart.
 
+    Between messages of one event time `sent_at` (MSH-7) decides, then `sequence` (MSH-13), then the order of arrival.
     `charts` are the chart keys whose own topic occurs. `problems` are parts that could not be used, each with its path
     and rule and without its value; they become findings on the chart.
     """
@@ -253,6 +377,8 @@ class MessageFacts:
     facts: tuple[FiledFact, ...]
     charts: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
+    sent_at: When | None = None
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

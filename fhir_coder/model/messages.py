@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import field
 
 from fhir_coder.model.facts import MessageFacts
+from fhir_coder.model.frozen import dataclass
 from fhir_coder.model.statuses import MessageStatus
 
 
@@ -32,12 +34,30 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What the sender of a FHIR payload was told of its resources, where the bytes do not say it; by FHIR path.
+
+    `ids`: the id that a resource was given, or is known by already. `left_out`: what was not taken. `checked`: the
+    rest was validated before the answer.
+    """
+
+    ids: Mapping[str, str] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
+    checked: bool = False
+
+
+BY_ITS_BYTES = Answered()
+"""Nothing was told besides what the payload says itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One payload as received, byte for byte."""
 
     id: str
     body: bytes
     header: Header
+    answered: Answered = BY_ITS_BYTES
 
 
 @dataclass(frozen=True, slots=True)

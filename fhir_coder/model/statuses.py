@@ -34,8 +34,25 @@ class ClaimStatus(enum.StrEnum):
 TAKEN_BY_PAYER = frozenset({ClaimStatus.QUEUED, ClaimStatus.COMPLETE, ClaimStatus.PARTIAL, ClaimStatus.DENIED})
 """The payer has such a claim: a changed chart must replace it, not overwrite it."""
 
+DECIDED = frozenset({ClaimStatus.COMPLETE, ClaimStatus.PARTIAL, ClaimStatus.DENIED})
+"""The payer has decided on such a claim."""
+
+STANDS = TAKEN_BY_PAYER - {ClaimStatus.DENIED}
+"""The payer pays, or may pay, such a claim: it is taken back where it should not be. A denied one bills nothing."""
+
 IN_FLIGHT = frozenset({ClaimStatus.SENT, ClaimStatus.UNKNOWN})
 """Nobody knows yet whether the payer has such a claim: a changed chart waits for the answer."""
+
+GONE = frozenset({ClaimStatus.REPLACED, ClaimStatus.VOIDED})
+"""Such a claim is over: another took its place, or nothing is billed for it."""
+
+
+class Purpose(enum.StrEnum):
+    """What a claim is sent for (docs/reference/statuses.md)."""
+
+    BILL = "bill"
+    LATE_CHARGE = "late-charge"
+    VOID = "void"
 
 
 class Severity(enum.StrEnum):

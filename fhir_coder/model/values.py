@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from fhir_coder.model.frozen import dataclass
 from fhir_coder.model.systems import System
 
 Json = dict[str, Any]
@@ -57,6 +58,14 @@ class Coding:
     system: str
     code: str
     display: str = ""
+
+
+_CODE_SHAPE = re.compile(r"(?=.*\d)[A-Za-z0-9.-]{1,18}")
+
+
+def is_code_shaped(text: str) -> bool:
+    """Whether a text looks like a code and may be shown to all: senders put words, and names, where codes belong."""
+    return bool(_CODE_SHAPE.fullmatch(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_coder.model import Adjudication, ClaimStatus, Json, LineDecision, Money
-from fhir_coder.payers.answer import codes, member, objects, text
+from fhir_coder.payers.answer import codes, member, objects, resources_in, text
 
 PAID_CATEGORIES = ("paid", "benefit")
 """Adjudication categories that say what the payer pays, the more definite first."""
@@ -41,6 +41,15 @@ def read_claim_response(response: Json) -> Adjudication:
         lines=lines,
         errors=_errors(response),
     )
+
+
+def decision_named(answer: object, reference: str) -> Json | None:
+    """The decided ClaimResponse of an answer that `reference` (`ClaimResponse/3`) names, else the only one in it."""
+    found = [r for r in resources_in(answer) if is_decision(r)] if isinstance(answer, dict) else []
+    decided = [r for r in found if r["outcome"] != "queued"]
+    named = [r for r in decided if reference and reference == f"ClaimResponse/{text(r, 'id')}"]
+    chosen = named or decided
+    return chosen[0] if len(chosen) == 1 or named else None
 
 
 def _status(outcome: str, response: Json, lines: Sequence[LineDecision], paid: Money | None) -> ClaimStatus:

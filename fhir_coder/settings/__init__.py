@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fhir_coder.settings.feeds import Feed, FolderFeed, HttpFeed, MllpFeed
+from fhir_coder.settings.billing import BillingSettings, FeedBillingSettings, SplitSettings
+from fhir_coder.settings.feeds import Feed, FhirFeed, FolderFeed, HttpFeed, MllpFeed
 from fhir_coder.settings.load import DEFAULT_FILE, example_settings, load_settings, read_settings
 from fhir_coder.settings.payers import PayerSettings
 from fhir_coder.settings.root import Settings
@@ -14,8 +15,11 @@ from fhir_coder.settings.toml import to_toml
 __all__ = [
     "DEFAULT_FILE",
     "AddressSettings",
+    "BillingSettings",
     "Feed",
+    "FeedBillingSettings",
     "FeedRuleSettings",
+    "FhirFeed",
     "FolderFeed",
     "HttpFeed",
     "HttpSettings",
@@ -24,6 +28,7 @@ __all__ = [
     "PayerSettings",
     "Settings",
     "SiteSettings",
+    "SplitSettings",
     "StoreSettings",
     "TableSettings",
     "WorkerSettings",

@@ -56,12 +56,13 @@ def read_settings(path: Path) -> Settings:
 
 def _fault(file: str, text: str, loc: tuple[Any, ...], message: str) -> Fault:
     # pydantic puts the discriminator's value into the location of a feed: it is no key of the file.
-    keys = [k for i, k in enumerate(loc) if not (i == 2 and loc[0] == "feeds" and k in ("mllp", "folder", "http"))]
+    keys = [k for i, k in enumerate(loc) if not (i == 2 and loc[0] == "feeds" and k in _FEED_KINDS)]
     where = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
     plain = _PLAIN_WORDS.get(message, message.removeprefix("Value error, "))
     return Fault(file, _line_of(text, keys), where, plain)
 
 
+_FEED_KINDS = frozenset({"mllp", "folder", "http", "fhir"})
 _PLAIN_WORDS = {
     "Extra inputs are not permitted": "there is no such setting (docs/reference/settings.md lists them)",
     "Field required": "is missing",

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from fhir_coder import model
+from fhir_coder.settings.billing import When
 from fhir_coder.settings.section import Section
 
 
@@ -29,11 +30,33 @@ class PayerSettings(Section):
     max_tries: int = Field(default=50, ge=1)
     poll_base: float = Field(default=1.0, gt=0)
     prior_auth_codes: tuple[str, ...] | None = None
+    when: When | None = None
+    hold_days: int | None = Field(default=None, ge=0, le=366)
+    corrections: Literal["replace", "void-and-new", "person"] = "replace"
+    voids: Literal["claim", "person"] = "claim"
+    late_charges: Literal["replace", "late-charge"] = "replace"
+    timely_filing_days: int | None = Field(default=None, ge=1)
+    secondary_when_paid_in_full: bool = False
 
     def value(self) -> model.Payer:
         """The payer as the claims room knows it."""
         listed = frozenset(self.prior_auth_codes) if self.prior_auth_codes is not None else None
-        return model.Payer(self.name, self.title, self.url, self.plans, self.profile, self.identifier, listed)
+        return model.Payer(
+            self.name,
+            self.title,
+            self.url,
+            self.plans,
+            self.profile,
+            self.identifier,
+            listed,
+            corrections=self.corrections,
+            voids=self.voids,
+            late_charges=self.late_charges,
+            timely_filing_days=self.timely_filing_days,
+            secondary_when_paid_in_full=self.secondary_when_paid_in_full,
+            when=self.when or "",
+            hold_days=self.hold_days,
+        )
 
     def is_token_missing(self) -> bool:
         """Whether `token_env` names an environment variable that is not set."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
+from fhir_coder.settings.billing import BillingSettings
 from fhir_coder.settings.feeds import Feed, MllpFeed
 from fhir_coder.settings.payers import PayerSettings
 from fhir_coder.settings.section import Section
@@ -30,6 +31,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
+    billing: BillingSettings = BillingSettings()
     log: LogSettings = LogSettings()
     feeds: tuple[Feed, ...] = ()
     payers: tuple[PayerSettings, ...] = ()
@@ -42,6 +44,13 @@ class Settings(Section):
         if doubled:
             raise ValueError(f"more than one has the name {', '.join(sorted(doubled))}")
         return listed
+
+    @model_validator(mode="after")
+    def _billing_names_feeds(self) -> Settings:
+        unknown = set(self.billing.feeds) - {feed.name for feed in self.feeds}
+        if unknown:
+            raise ValueError(f"billing.feeds names no feed of the settings: {', '.join(sorted(unknown))}")
+        return self
 
     def table_folders(self) -> tuple[Path, ...]:
         """The folders of mapping tables, the layer that wins first."""

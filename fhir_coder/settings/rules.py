@@ -91,6 +91,7 @@ class PlaceSettings(Section):
     quantity: Paths = ()
     charge_amount: Paths = ()
     unit_amount: Paths = ()
+    charge_department: Paths = ()
     charge_location: Paths = ()
     charge_diagnoses: Paths = ()
     performing_doctor: Paths = ()

@@ -17,6 +17,7 @@ class TableSettings(Section):
 
     dir: Path | None = None
     shipped: bool = True
+    when_unknown: Literal["gap", "default-row"] = "gap"
 
 
 class StoreSettings(Section):
@@ -52,7 +53,7 @@ class HttpSettings(Section):
             raise ValueError("tls_cert and tls_key belong together")
         if self.tls_client_ca and not self.tls_cert:
             raise ValueError("tls_client_ca needs tls_cert and tls_key")
-        if not self.behind_proxy and not _is_loopback(self.host):
+        if not self.behind_proxy and not is_loopback(self.host):
             self._check_open_to_others()
         return self
 
@@ -72,7 +73,8 @@ class HttpSettings(Section):
         return read_token(self.token_env, self.token_file)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -14,8 +14,11 @@ def read_token(env: str, file: Path | None) -> str:
     """
     if env:
         return _usable(os.environ.get(env, ""), f"the environment variable {env} is not set")
-    if file is None:
-        return ""
+    return _usable(owned_text(file).strip(), "the file is empty") if file else ""
+
+
+def owned_text(file: Path) -> str:
+    """The text of a file that only its owner may read. Raises ValueError with the reason, never with the text."""
     try:
         mode = file.stat().st_mode
         text = file.read_text(encoding="ascii")
@@ -25,7 +28,7 @@ def read_token(env: str, file: Path | None) -> str:
         raise ValueError("the file is not plain ASCII text") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ValueError("the file may be read by others: chmod 600")
-    return _usable(text.strip(), "the file is empty")
+    return text
 
 
 def _usable(token: str, otherwise: str) -> str:

@@ -32,6 +32,7 @@ def _write_table(lines: list[str], name: str, table: dict[str, Any]) -> None:
         lines += ["", f"[{path}]"]
         _write_table(lines, path, value)
     for key, entries in arrays.items():
+        path = f"{name}.{key}".lstrip(".")
         for entry in entries:
-            lines += ["", f"[[{key}]]"]
-            _write_table(lines, key, entry)
+            lines += ["", f"[[{path}]]"]
+            _write_table(lines, path, entry)

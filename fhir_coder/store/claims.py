@@ -12,34 +12,48 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from fhir_coder.model import (
     IN_FLIGHT,
-    TAKEN_BY_PAYER,
     Adjudication,
     ClaimDraft,
     ClaimStatus,
     Outcome,
+    OutcomeKind,
+    Purpose,
 )
 from fhir_coder.store import items, work
-from fhir_coder.store.events import Change, record
+from fhir_coder.store.events import Change, events_of, record
 from fhir_coder.store.ids import new_id
-from fhir_coder.store.schema import attempts, claims
+from fhir_coder.store.schema import attempts, charts, claims
 
 ClaimRow = Row[Any]
+
+_ABOUT = {Purpose.BILL: "replaces", Purpose.LATE_CHARGE: "late charges to", Purpose.VOID: "voids"}
+
+
+_REQUESTED = "requested"
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A draft with its bytes and content hash, ready to be filed. `replaces` is the identifier of a taken claim."""
+    """A draft with its bytes and content hash, ready to be filed."""
 
     draft: ClaimDraft
     body: bytes
     content_hash: str
-    replaces: str = ""
 
 
-def latest_of_chart(connection: Connection, chart_key: str) -> ClaimRow | None:
-    """The newest revision of a chart's claim."""
-    query = select(claims).where(claims.c.chart_key == chart_key).order_by(claims.c.revision.desc()).limit(1)
-    return connection.execute(query).first()
+def of_chart(connection: Connection, chart_key: str) -> dict[str, list[ClaimRow]]:
+    """All claims of a chart by slot, the newest revision first."""
+    query = select(claims).where(claims.c.chart_key == chart_key).order_by(claims.c.slot, claims.c.revision.desc())
+    found: dict[str, list[ClaimRow]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.slot, []).append(row)
+    return found
+
+
+def has_other_slots(connection: Connection, row: ClaimRow) -> bool:
+    """Whether a claim's visit has claims in other slots."""
+    query = select(claims.c.id).where(claims.c.chart_key == row.chart_key, claims.c.slot != row.slot).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def by_id(connection: Connection, claim_id: str) -> ClaimRow:
@@ -50,11 +64,6 @@ def by_id(connection: Connection, claim_id: str) -> ClaimRow:
 def by_identifier(connection: Connection, identifier: str) -> ClaimRow | None:
     """A claim by the identifier the payer knows it by."""
     return connection.execute(select(claims).where(claims.c.identifier == identifier)).first()
-
-
-def is_taken(row: ClaimRow) -> bool:
-    """Whether the payer has this claim."""
-    return ClaimStatus(row.status) in TAKEN_BY_PAYER
 
 
 def is_in_flight(row: ClaimRow) -> bool:
@@ -71,6 +80,20 @@ def ask_for_held(connection: Connection, at: datetime) -> int:
     return len(keys)
 
 
+def request(connection: Connection, chart_key: str, actor: str, at: datetime) -> bool:
+    """Write down that a person asks for a chart's claims, and ask for the chart; false where there is no such chart."""
+    if connection.execute(select(charts.c.key).where(charts.c.key == chart_key)).first() is None:
+        return False
+    record(connection, at, Change("chart", chart_key, "", _REQUESTED, "to be billed now", actor))
+    work.ask(connection, "chart", chart_key, at)
+    return True
+
+
+def is_requested(connection: Connection, chart_key: str) -> bool:
+    """Whether a person has asked for a chart's claims."""
+    return any(e.to_status == _REQUESTED for e in events_of(connection, "chart", chart_key))
+
+
 def mark_stale(connection: Connection, claim_id: str) -> None:
     """Remember that the chart changed while the claim was on its way."""
     connection.execute(update(claims).where(claims.c.id == claim_id).values(stale=True))
@@ -83,6 +106,7 @@ def insert_claim(connection: Connection, filed: Filed, at: datetime) -> str:
     row = _content(filed) | {
         "id": claim_id,
         "chart_key": draft.chart_key,
+        "slot": draft.slot,
         "revision": draft.revision,
         "status": draft.status.value,
         "hold": "edits" if draft.status is ClaimStatus.HELD else "",
@@ -90,7 +114,8 @@ def insert_claim(connection: Connection, filed: Filed, at: datetime) -> str:
         "updated_at": at,
     }
     connection.execute(insert(claims).values(row))
-    why = f"revision {draft.revision}" + (f", replaces {filed.replaces}" if filed.replaces else "")
+    about = f", {_ABOUT[draft.purpose]} {draft.replaces}" if draft.replaces else ""
+    why = f"revision {draft.revision}{about}"
     record(connection, at, Change("claim", claim_id, "", draft.status, why))
     if draft.status is ClaimStatus.READY:
         work.ask(connection, "submit", claim_id, at)
@@ -131,7 +156,9 @@ def _content(filed: Filed) -> dict[str, object]:
         "explained": _explained(draft),
         "total": format(draft.total.value, "f") if draft.total else "",
         "currency": draft.total.currency if draft.total else "",
-        "replaces": filed.replaces,
+        "replaces": draft.replaces,
+        "purpose": draft.purpose.value,
+        "file_by": draft.file_by,
         "stale": False,
     }
 
@@ -205,6 +232,13 @@ def attempts_of(connection: Connection, claim_id: str) -> list[Any]:
             select(attempts).where(attempts.c.claim_id == claim_id).order_by(attempts.c.started_at, attempts.c.id)
         ).all()
     )
+
+
+def decision_of(connection: Connection, claim_id: str) -> bytes:
+    """The payer's last answer with a decision on a claim, as received; empty where there is none."""
+    answered = (attempts.c.claim_id == claim_id) & (attempts.c.outcome == OutcomeKind.ANSWERED.value)
+    query = select(attempts.c.response).where(answered).order_by(attempts.c.id.desc()).limit(1)
+    return connection.execute(query).scalar() or b""
 
 
 def resubmit(connection: Connection, row: ClaimRow, actor: str, at: datetime) -> str:

@@ -6,6 +6,7 @@ no chart is ever folded without both.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from datetime import datetime
 
@@ -82,7 +83,11 @@ def file_correction(connection: Connection, incoming: Incoming, at: datetime) ->
     if other:
         raise CorrectedError(f"message {incoming.corrects} is corrected by {other}: edit that one")
     why = f"corrects message {incoming.corrects}"
-    return messages.insert_message(connection, replace(incoming, fault=""), MessageStatus.RECEIVED, why, at)
+    # What the first one's sender was told stays true: later references lead to the ids that were given then.
+    corrected, _ = messages.load(connection, incoming.corrects)
+    answered = replace(corrected.answered, checked=False)
+    taken = replace(incoming, fault="", answered=answered)
+    return messages.insert_message(connection, taken, MessageStatus.RECEIVED, why, at)
 
 
 def correction_of(connection: Connection, message_id: str) -> str:
@@ -123,6 +128,7 @@ def record_viewing(ledger: Ledger, message_id: str, shown: str, actor: str) -> N
     try:
         with ledger.writing() as connection:
             record(connection, ledger.clock(), change)
-    except OperationalError as error:
-        if not getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+    except (OperationalError, sqlite3.OperationalError) as error:
+        said = error.orig if isinstance(error, OperationalError) else error
+        if not getattr(said, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
             raise

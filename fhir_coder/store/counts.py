@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from fhir_coder.store import pulls
 from fhir_coder.store.schema import claims, messages, work, work_items
 
 
@@ -22,6 +23,7 @@ def counts(connection: Connection) -> dict[str, Any]:
         select(claims.c.payer, claims.c.status, func.count()).group_by(claims.c.payer, claims.c.status)
     ):
         by_payer.setdefault(payer, {})[status] = number
+    servers = pulls.server_states(connection)
     return {
         "messages": _summed(by_feed),
         "claims": _summed(by_payer),
@@ -30,6 +32,7 @@ def counts(connection: Connection) -> dict[str, Any]:
         "oldest_waiting_at": _iso(connection.execute(select(func.min(work.c.due_at))).scalar()),
         "feeds": by_feed,
         "payers": by_payer,
+        "fhir_servers": {one.feed: _server(one) for one in servers},
     }
 
 
@@ -44,6 +47,10 @@ def _summed(groups: dict[str, dict[str, int]]) -> dict[str, int]:
 def _open_items(connection: Connection) -> dict[str, int]:
     query = select(work_items.c.kind, func.count()).where(work_items.c.closed_at.is_(None)).group_by(work_items.c.kind)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _server(one: pulls.ServerState) -> dict[str, str | None]:
+    return {"state": one.state, "reason": one.reason, "since": _iso(one.since), "read_at": _iso(one.read_at)}
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from fhir_coder.store.prepared import Prepared
 from fhir_coder.store.schema import events
 
 
@@ -43,8 +44,10 @@ def record_all(connection: Connection, at: datetime, changes: Sequence[Change]) 
         }
         for change in changes
     ]
-    if rows:
-        connection.execute(insert(events), rows)
+    _RECORD.run_all(connection, rows)
+
+
+_RECORD = Prepared(insert(events), ("at", "actor", "subject", "subject_id", "from_status", "to_status", "why"))
 
 
 def events_of(connection: Connection, subject: str, subject_id: str) -> list[Any]:

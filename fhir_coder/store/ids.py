@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_SHIFTS = tuple(range(120, -1, -10))
 _lock = threading.Lock()
 _last = [0]
 
@@ -18,7 +20,7 @@ def new_id(at: datetime) -> str:
     must survive messages that come within one millisecond, and a clock that goes back.
     """
     with _lock:
-        fresh = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
+        fresh = (int(at.timestamp() * 1000) << 80) | int.from_bytes(os.urandom(10))
         number = fresh if fresh >> 80 > _last[0] >> 80 else _last[0] + 1
         _last[0] = number
     return _written(number)
@@ -30,4 +32,4 @@ def first_id_of(at: datetime) -> str:
 
 
 def _written(number: int) -> str:
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])

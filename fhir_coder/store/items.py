@@ -18,7 +18,7 @@ OWN_ACTOR = "fhir-coder"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A work item. `kind` is gap, finding, refusal, denial, parked, void, delivery, conflict or quarantine."""
+    """A work item. `kind` is one of docs/reference/statuses.md."""
 
     identity: str
     kind: str
@@ -64,12 +64,18 @@ def close_identity(connection: Connection, at: datetime, identity: str, why: str
     close_items(connection, at, list(connection.execute(query).scalars()), why)
 
 
-def sync_items(connection: Connection, at: datetime, chart_key: str, wanted: Collection[Item]) -> None:
-    """Make the open gap and finding items of a chart exactly the wanted ones."""
+def sync_items(
+    connection: Connection,
+    at: datetime,
+    chart_key: str,
+    wanted: Collection[Item],
+    kinds: Collection[str] = ("gap", "finding"),
+) -> None:
+    """Make the open items of a chart, of some kinds, exactly the wanted ones."""
     query = select(work_items.c.id, work_items.c.identity).where(
         work_items.c.chart_key == chart_key,
         work_items.c.closed_at.is_(None),
-        work_items.c.kind.in_(("gap", "finding")),
+        work_items.c.kind.in_(kinds),
     )
     identities = {item.identity[:500] for item in wanted}
     gone = [row.id for row in connection.execute(query) if row.identity not in identities]
@@ -78,15 +84,11 @@ def sync_items(connection: Connection, at: datetime, chart_key: str, wanted: Col
         open_item(connection, at, item)
 
 
-def set_aside(connection: Connection, chart_key: str, reason: str) -> set[str]:
-    """The identities of a chart's items of one reason that a person closed: decided, not to be asked again."""
+def settled_by_a_person(connection: Connection, chart_key: str) -> set[str]:
+    """The identities of a chart's items that a person closed: decided, not to be asked again."""
     closed = (events.c.subject == "work_item") & (events.c.subject_id == cast(work_items.c.id, String))
     by_a_person = (events.c.to_status == "closed") & (events.c.actor != OWN_ACTOR)
-    query = (
-        select(work_items.c.identity)
-        .join(events, closed & by_a_person)
-        .where(work_items.c.chart_key == chart_key, work_items.c.reason == reason)
-    )
+    query = select(work_items.c.identity).join(events, closed & by_a_person).where(work_items.c.chart_key == chart_key)
     return set(connection.execute(query).scalars())
 
 

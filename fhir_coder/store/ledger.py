@@ -1,25 +1,23 @@
 """Opening the ledger and its transactions.
 
-SQLite: WAL with `synchronous=FULL`, so a commit is on the disk when it returns. One writer at a time inside the process
-(a lock), `BEGIN IMMEDIATE` against other processes.
+SQLite: WAL with `synchronous=FULL`, so a commit is on the disk when it returns. One writer at a time, of all threads
+and processes (`store.locks`).
 """
 
 from __future__ import annotations
 
-import fcntl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from fhir_coder.errors import LedgerBusyError
+from fhir_coder.store.locks import WriteLock
 from fhir_coder.store.people import read_key, read_or_make_key
 
 Clock = Callable[[], datetime]
@@ -35,7 +33,8 @@ class Ledger:
 
     def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
         self._engine = engine
-        self._write_lock = threading.Lock()
+        self._write_lock = WriteLock(Path(f"{engine.url.database}.write"))
+        self._checkpointed = 0
         self.clock = clock
 
     @contextmanager
@@ -45,12 +44,30 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A write transaction: committed, and on the disk, when the block ends; undone if it raises. Keep it short."""
-        with self._write_lock, self._engine.connect() as connection:
-            writer = connection.execution_options(fhir_coder_begin="IMMEDIATE")
+    def writing(self, *, flush: bool = True) -> Iterator[Connection]:
+        """A write transaction: committed, and on the disk, when the block ends; undone if it raises. Keep it short.
+
+        Without `flush` the next commit with it takes this one to the disk too: for what is done again if it is lost.
+        """
+        with self._write_lock.held(), self._engine.connect() as connection:
+            writer = connection.execution_options(fhir_coder_begin="IMMEDIATE", fhir_coder_flush=flush)
             with writer.begin():
                 yield writer
+
+    @property
+    def path(self) -> Path:
+        """The ledger's file."""
+        return Path(str(self._engine.url.database))
+
+    def checkpoint(self) -> int:
+        """Bring what the log holds into the database file, as far as nobody has to wait; answers how many pages."""
+        before, self._checkpointed = self._checkpointed, 0
+        with self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            _, _, done = cursor.fetchone() or (0, 0, 0)
+        self._checkpointed = int(done)
+        return self._checkpointed - before if self._checkpointed >= before else self._checkpointed
 
     @cached_property
     def patient_key(self) -> bytes:
@@ -68,6 +85,7 @@ class Ledger:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        self._write_lock.close()
 
 
 def open_ledger(path: Path, clock: Clock = utc_now) -> Ledger:
@@ -97,8 +115,16 @@ def _configure(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("fhir_coder_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    options = connection.get_execution_options()
+    _set_synchronous(connection, "FULL" if options.get("fhir_coder_flush", True) else "NORMAL")
+    connection.exec_driver_sql(f"BEGIN {options.get('fhir_coder_begin', 'DEFERRED')}")
+
+
+def _set_synchronous(connection: Connection, mode: str) -> None:
+    """Whether commits of this connection flush (FULL) or leave that to the next one that does (NORMAL)."""
+    if connection.info.get("synchronous", "FULL") != mode:
+        connection.exec_driver_sql(f"PRAGMA synchronous={mode}")
+        connection.info["synchronous"] = mode
 
 
 def migrate(connection: Connection) -> None:
@@ -107,24 +133,3 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-@contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Hold the right to work on a SQLite ledger. Raises LedgerBusyError where another process has it.
-
-    The operating system takes the lock back when its holder dies, however it dies.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{path}.lock").open("a") as lock:
-        _lock(lock, path)
-        yield
-
-
-def _lock(lock: IO[str], path: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise LedgerBusyError(
-            f"another fhir-coder works on {path}: stop it first, or give this one its own [store] url"
-        ) from None

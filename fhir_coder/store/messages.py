@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
-from sqlalchemy import Column, Connection, Table, bindparam, delete, insert, select, update
+import orjson
+from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from fhir_coder.model import Header, Message, MessageFacts, MessageFormat, MessageStatus
+from fhir_coder.model import BY_ITS_BYTES, Answered, Header, Message, MessageFacts, MessageFormat, MessageStatus
 from fhir_coder.store import items, work
 from fhir_coder.store.events import Change, record, record_all
 from fhir_coder.store.ids import new_id
-from fhir_coder.store.schema import charts, message_topics, messages, topic_refs
+from fhir_coder.store.prepared import Prepared
+from fhir_coder.store.schema import charts, events, message_topics, messages, topic_refs
 
 _SENDER, _CONTROL_ID = 400, 200  # what the columns take
 _AT_ONCE = 500  # SQLite takes a limited number of variables
@@ -28,7 +30,7 @@ class Incoming:
     """A payload to keep. `fault` says why it cannot be read, empty where its header could be.
 
     `corrects` is the message a person edited to make this one, and `actor` that person; both empty for what came by
-    itself.
+    itself. `answered` is what the sender of a FHIR payload is told of its resources.
     """
 
     feed: str
@@ -37,6 +39,7 @@ class Incoming:
     fault: str = ""
     corrects: str = ""
     actor: str = ""
+    answered: Answered = BY_ITS_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +62,16 @@ def keep_all(connection: Connection, incoming: Sequence[Incoming], at: datetime)
     Same feed, sender, control id and bytes: the message known already. Same control id, other bytes: a conflict, kept
     and shown, not processed. Where no control id exists (FHIR), same feed and bytes are a repeat.
     """
-    digests = [hashlib.sha256(one.body).hexdigest() for one in incoming]
-    known = _known(connection, incoming, digests)
-    fresh: list[_Fresh] = []
-    answers: list[Kept] = []
-    for one, digest in zip(incoming, digests, strict=True):
-        earlier = known.setdefault(_identity(one, digest), [])
-        same = next((m for m in earlier if m.sha256 == digest), None)
-        if same is None:
-            same = _Earlier(new_id(at), digest, _first_status(one, conflict=bool(earlier)))
-            fresh.append(_Fresh(one, same, _why(one, earlier)))
-            answers.append(Kept(same.id, same.status))
-            earlier.append(same)
-        else:
-            answers.append(Kept(same.id, same.status, repeat=True))
-    _insert(connection, fresh, at)
+    digested = [(one, digest_of(one)) for one in incoming]
+    known = {identity: known_here(connection, identity) for identity in identities(digested)}
+    answers, fresh = sort_out(digested, known, at)
+    insert_fresh(connection, fresh, at)
     return answers
 
 
 @dataclass(frozen=True, slots=True)
-class _Earlier:
-    """A message that is in the ledger, or about to be."""
+class Earlier:
+    """A message that is kept already, or about to be."""
 
     id: str
     sha256: str
@@ -87,57 +79,73 @@ class _Earlier:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fresh:
+class Fresh:
     """A payload that is no repeat."""
 
     incoming: Incoming
-    row: _Earlier
+    row: Earlier
     why: str
 
 
-_Identity = tuple[str, ...]
+Identity = tuple[str, ...]
+"""What a repeat has in common: feed, sender and control id, or feed and digest."""
+Digested = Sequence[tuple[Incoming, str]]
+"""Payloads with their digests."""
 
 
-def _identity(incoming: Incoming, digest: str) -> _Identity:
+def digest_of(incoming: Incoming) -> str:
+    """SHA-256 of a payload, in hexadecimal digits."""
+    return hashlib.sha256(incoming.body).hexdigest()
+
+
+def identities(digested: Digested) -> set[Identity]:
+    """What is to be looked up before payloads are sorted out."""
+    return {_identity(one, digest) for one, digest in digested}
+
+
+def _identity(incoming: Incoming, digest: str) -> Identity:
     header = incoming.header
     if header.control_id:
         return incoming.feed, header.sender[:_SENDER], header.control_id[:_CONTROL_ID]
     return incoming.feed, digest
 
 
-def _known(
-    connection: Connection, incoming: Sequence[Incoming], digests: Sequence[str]
-) -> dict[_Identity, list[_Earlier]]:
-    """The messages of the ledger that share an identity with any of the payloads, the oldest first."""
-    found: dict[_Identity, list[_Earlier]] = {}
-    wanted: dict[_Identity, set[str]] = {}
-    for one, digest in zip(incoming, digests, strict=True):
-        identity = _identity(one, digest)
-        wanted.setdefault(identity[:-1], set()).add(identity[-1])
-    for scope, values in wanted.items():
-        query = _BY_CONTROL_ID if len(scope) == 2 else _BY_DIGEST
-        named = {"feed": scope[0], "sender": scope[1]} if len(scope) == 2 else {}
-        ordered = sorted(values)
-        for start in range(0, len(ordered), _AT_ONCE):
-            for row in connection.execute(query, {**named, "values": ordered[start : start + _AT_ONCE]}):
-                if row.feed == scope[0]:
-                    known = _Earlier(row.id, row.sha256, MessageStatus(row.status))
-                    found.setdefault((*scope, row.last), []).append(known)
-    for known_ones in found.values():
-        known_ones.sort(key=attrgetter("id"))
-    return found
+def sort_out(digested: Digested, known: dict[Identity, list[Earlier]], at: datetime) -> tuple[list[Kept], list[Fresh]]:
+    """What each payload is, by what is known of its identity (the oldest first): answers, and those that are new."""
+    fresh: list[Fresh] = []
+    answers: list[Kept] = []
+    for one, digest in digested:
+        earlier = known[_identity(one, digest)]
+        same = next((m for m in earlier if m.sha256 == digest), None)
+        if same is None:
+            same = Earlier(new_id(at), digest, _first_status(one, conflict=bool(earlier)))
+            fresh.append(Fresh(one, same, _why(one, earlier)))
+            answers.append(Kept(same.id, same.status))
+            earlier.append(same)
+        else:
+            answers.append(Kept(same.id, same.status, repeat=True))
+    return answers, fresh
 
 
-_FOUND = (messages.c.id, messages.c.feed, messages.c.sha256, messages.c.status)
+def known_here(connection: Connection, identity: Identity) -> list[Earlier]:
+    """The messages of the ledger with an identity, the oldest first."""
+    feed, *_, last = identity
+    if len(identity) == 3:
+        rows = _BY_CONTROL_ID.fetch_all(connection, {"feed": feed, "sender": identity[1], "control_id": last})
+    else:
+        rows = [row for row in _BY_DIGEST.fetch_all(connection, {"sha256": last}) if row[-1] == feed]
+    earlier = (Earlier(message_id, digest, MessageStatus(status)) for message_id, digest, status, _ in rows)
+    return sorted(earlier, key=attrgetter("id"))
+
+
+_FOUND = select(messages.c.id, messages.c.sha256, messages.c.status, messages.c.feed)
 # Without an order, and by digest alone: SQLite would else walk through all messages of the feed in the order of ids.
-_BY_CONTROL_ID = (
-    select(*_FOUND, messages.c.control_id.label("last"))
-    .where(messages.c.feed == bindparam("feed"), messages.c.sender == bindparam("sender"))
-    .where(messages.c.control_id.in_(bindparam("values", expanding=True)))
+_BY_CONTROL_ID = Prepared(
+    _FOUND.where(messages.c.feed == bindparam("feed"), messages.c.sender == bindparam("sender")).where(
+        messages.c.control_id == bindparam("control_id")
+    )
 )
-_BY_DIGEST = select(*_FOUND, messages.c.sha256.label("last")).where(
-    messages.c.sha256.in_(bindparam("values", expanding=True))
-)
+_BY_DIGEST = Prepared(_FOUND.where(messages.c.sha256 == bindparam("sha256")))
 
 
 def _first_status(incoming: Incoming, *, conflict: bool) -> MessageStatus:
@@ -146,7 +154,7 @@ def _first_status(incoming: Incoming, *, conflict: bool) -> MessageStatus:
     return MessageStatus.CONFLICT if conflict else MessageStatus.RECEIVED
 
 
-def _why(incoming: Incoming, earlier: Sequence[_Earlier]) -> str:
+def _why(incoming: Incoming, earlier: Sequence[Earlier]) -> str:
     if incoming.fault:
         return incoming.fault
     return conflict_text(earlier[0].id) if earlier else "received"
@@ -159,15 +167,26 @@ def conflict_text(first: str) -> str:
 
 def insert_message(connection: Connection, incoming: Incoming, status: MessageStatus, why: str, at: datetime) -> str:
     """Insert a payload with its work or its work item, whatever is known already; answers its id."""
-    row = _Earlier(new_id(at), hashlib.sha256(incoming.body).hexdigest(), status)
-    _insert(connection, [_Fresh(incoming, row, why)], at)
+    row = Earlier(new_id(at), digest_of(incoming), status)
+    insert_fresh(connection, [Fresh(incoming, row, why)], at)
     return row.id
 
 
-def _insert(connection: Connection, fresh: Sequence[_Fresh], at: datetime) -> None:
+def insert_all(connection: Connection, incoming: Sequence[Incoming], at: datetime) -> list[Kept]:
+    """Insert payloads in their order, each with its work or its work item, whatever is known already."""
+    fresh = []
+    for one in incoming:
+        row = Earlier(new_id(at), digest_of(one), _first_status(one, conflict=False))
+        fresh.append(Fresh(one, row, _why(one, ())))
+    insert_fresh(connection, fresh, at)
+    return [Kept(one.row.id, one.row.status) for one in fresh]
+
+
+def insert_fresh(connection: Connection, fresh: Sequence[Fresh], at: datetime) -> None:
+    """Insert payloads that are no repeats, each with its work or its work item."""
     if not fresh:
         return
-    connection.execute(insert(messages), [_row(one, at) for one in fresh])
+    _INSERT.run_all(connection, [_row(one, at) for one in fresh])
     record_all(connection, at, [_received(one) for one in fresh])
     received = [one.row.id for one in fresh if one.row.status is MessageStatus.RECEIVED]
     work.ask_all(connection, "read", received, at)
@@ -192,12 +211,12 @@ def close_items_of(connection: Connection, message_id: str, why: str, at: dateti
         items.close_identity(connection, at, f"{kind}:{message_id}", why)
 
 
-def _received(one: _Fresh) -> Change:
+def _received(one: Fresh) -> Change:
     actor = one.incoming.actor or f"feed {one.incoming.feed}"
     return Change("message", one.row.id, "", one.row.status, one.why, actor=actor[:ACTOR])
 
 
-def _row(one: _Fresh, at: datetime) -> dict[str, object]:
+def _row(one: Fresh, at: datetime) -> dict[str, object]:
     incoming = one.incoming
     return header_columns(incoming.header) | {
         "id": one.row.id,
@@ -208,7 +227,11 @@ def _row(one: _Fresh, at: datetime) -> dict[str, object]:
         "status": one.row.status.value,
         "reason": "" if one.row.status is MessageStatus.RECEIVED else one.why,
         "corrects": incoming.corrects or None,
+        "answered": answered_text(incoming.answered),
     }
+
+
+_INSERT = Prepared(insert(messages), [column.name for column in messages.columns])
 
 
 def header_columns(header: Header) -> dict[str, object]:
@@ -221,11 +244,38 @@ def header_columns(header: Header) -> dict[str, object]:
     }
 
 
+def answered_text(answered: Answered) -> str | None:
+    """What a sender was told, as a column; None where it was nothing besides what the bytes say."""
+    if answered == BY_ITS_BYTES:
+        return None
+    told = {"ids": answered.ids, "left_out": sorted(answered.left_out), "checked": answered.checked}
+    return orjson.dumps(told).decode()
+
+
+def answered_of(text: str | None) -> Answered:
+    """What a sender was told, from its column."""
+    if not text:
+        return BY_ITS_BYTES
+    told = orjson.loads(text)
+    return Answered(told["ids"], frozenset(told["left_out"]), told["checked"])
+
+
 def load(connection: Connection, message_id: str) -> tuple[Message, str]:
     """A message and its feed's name."""
     row = connection.execute(select(messages).where(messages.c.id == message_id)).one()
     header = Header(MessageFormat(row.format), row.type, row.control_id, row.sender)
-    return Message(row.id, row.body, header), row.feed
+    return Message(row.id, row.body, header, answered_of(row.answered)), row.feed
+
+
+def feeds_of(connection: Connection, ids: Sequence[str]) -> tuple[str, ...]:
+    """The feeds that messages came by, that of the first one first."""
+    found: dict[str, None] = {}
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), _AT_ONCE):
+        these = messages.c.id.in_(ordered[start : start + _AT_ONCE])
+        feeds = connection.execute(select(messages.c.feed).where(these).order_by(messages.c.id)).scalars()
+        found.update(dict.fromkeys(feeds))
+    return tuple(found)
 
 
 def status_of(connection: Connection, message_id: str) -> MessageStatus:
@@ -248,14 +298,15 @@ def file_facts(connection: Connection, facts: MessageFacts, at: datetime) -> set
 
     One that was read before, by other rules, leaves the topics it no longer has: their charts may differ too.
     """
-    topics = {f.topic for f in facts.facts} | set(facts.charts)
+    topics = {f.topic for f in facts.facts} | set(facts.charts) | {p.topic for p in facts.problems if p.topic}
     left = _topics_of(connection, facts.message) - topics
     _delete_topics(connection, facts.message, left)
     _insert_ignore(connection, message_topics, [{"topic": t, "message_id": facts.message} for t in topics])
     refs = {(r, f.topic) for f in facts.facts for r in f.refs}
     _insert_ignore(connection, topic_refs, [{"ref": r, "topic": t} for r, t in refs])
     _insert_ignore(connection, charts, [{"key": k, "first_seen_at": at, "cancelled": False} for k in facts.charts])
-    return set(facts.charts) | _charts_that_draw_on(connection, (topics | left) - set(facts.charts))
+    # A visit that moved is known by another chart key, whose chart draws on this one's.
+    return _charts_that_draw_on(connection, topics | left)
 
 
 def charts_of(connection: Connection, message_id: str) -> set[str]:
@@ -289,25 +340,35 @@ def _charts_that_draw_on(connection: Connection, topics: Collection[str]) -> set
 
 
 def _select_in(
-    connection: Connection, column: Column[str], where: Column[str], values: Collection[str]
+    connection: Connection,
+    column: Column[str],
+    where: Column[str],
+    values: Collection[str],
+    also: ColumnElement[bool] | None = None,
 ) -> Iterable[str]:
+    query = select(column) if also is None else select(column).where(also)
     ordered = sorted(values)
     for start in range(0, len(ordered), _AT_ONCE):
         chunk = ordered[start : start + _AT_ONCE]
-        yield from connection.execute(select(column).where(where.in_(chunk))).scalars()
+        yield from connection.execute(query.where(where.in_(chunk))).scalars()
 
 
-def ids_of_topics(connection: Connection, topics: Collection[str]) -> list[str]:
-    """The ids of the messages filed under any of these topics, in order of arrival; superseded ones do not count."""
+def ids_of_topics(connection: Connection, topics: Collection[str], as_of: datetime | None = None) -> list[str]:
+    """The ids of the messages filed under any of these topics, in order of arrival; superseded ones do not count.
+
+    As of a time: those that had come by then, and were not superseded yet.
+    """
     filed = sorted(set(_select_in(connection, message_topics.c.message_id, message_topics.c.topic, topics)))
-    superseded = _superseded_of(connection, filed)
+    is_superseded = messages.c.status == MessageStatus.SUPERSEDED.value
+    superseded = set(_select_in(connection, messages.c.id, messages.c.id, filed, is_superseded))
+    if as_of:
+        later = set(_select_in(connection, messages.c.id, messages.c.id, filed, messages.c.received_at > as_of))
+        filed = [message_id for message_id in filed if message_id not in later]
+        superseded -= _superseded_after(connection, superseded, as_of)
     return [message_id for message_id in filed if message_id not in superseded]
 
 
-def _superseded_of(connection: Connection, ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(ids), 500):
-        named = messages.c.id.in_(ids[start : start + 500])
-        is_superseded = messages.c.status == MessageStatus.SUPERSEDED.value
-        found.update(connection.execute(select(messages.c.id).where(named, is_superseded)).scalars())
-    return found
+def _superseded_after(connection: Connection, ids: Collection[str], at: datetime) -> set[str]:
+    became = (events.c.to_status == MessageStatus.SUPERSEDED.value) & (events.c.at > at)
+    query = select(events.c.subject_id).where(events.c.subject == "message", became)
+    return {one for one in ids if connection.execute(query.where(events.c.subject_id == one)).first()}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -58,6 +59,7 @@ messages = Table(
     Column("status", String(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("corrects", String(26)),
+    Column("answered", Text),
     Index("messages_by_control_id", "feed", "sender", "control_id"),
     Index("messages_by_digest", "sha256"),
     Index("messages_by_status", "status", "id"),
@@ -71,8 +73,43 @@ Index(
     sqlite_where=messages.c.corrects.is_not(None),
     postgresql_where=messages.c.corrects.is_not(None),
 )
-"""`corrects`: the message that a person edited to make this one, none for what a sender sent. Lists and searches never
-read `body`; the indexes that end in `id` give them their order."""
+"""`corrects`: the message that a person edited to make this one, none for what a sender sent. `answered`: ids that the
+sender of a FHIR payload was told, and what of it was not taken, as JSON; none where its bytes say it all. Lists and
+searches never read `body`; the indexes that end in `id` give them their order."""
+
+fhir_resources = Table(
+    "fhir_resources",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("message_id", String(26), ForeignKey("messages.id"), nullable=False),
+    Column("path", String(200), nullable=False),
+    Column("deleted", Boolean, nullable=False, default=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Index("fhir_resources_by_message", "message_id"),
+)
+"""The newest version of each resource that came over HTTP, and where in which message it stands."""
+
+fhir_identifiers = Table(
+    "fhir_identifiers",
+    metadata,
+    Column("digest", String(32), primary_key=True),
+    Column("feed", String(64), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Index("fhir_identifiers_by_resource", "feed", "type", "id"),
+)
+"""Which resources of `fhir_resources` have a business identifier, by its keyed hash: what a conditional create asks."""
+
+inboxes = Table(
+    "inboxes",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("filed", Integer, nullable=False),
+)
+"""Up to which number the messages of an inbox (`store.inbox`) are filed here."""
 
 message_people = Table(
     "message_people",
@@ -106,7 +143,14 @@ charts = Table(
     Column("first_seen_at", UtcTime, nullable=False),
     Column("folded_at", UtcTime),
     Column("cancelled", Boolean, nullable=False, default=False),
+    Column("status", String(16)),
+    Column("messages", Integer),
+    Column("moved_to", String(400)),
+    Column("body", LargeBinary),
+    Column("content_hash", String(64)),
+    Index("charts_by_folded", "folded_at", "key"),
 )
+"""`body`: the chart as last folded (`charts.wire`), none before its first folding; `messages` is how many it has."""
 
 claims = Table(
     "claims",
@@ -115,7 +159,9 @@ claims = Table(
     Column("identifier", String(64), nullable=False, unique=True),
     Column("chart_key", String(400), ForeignKey("charts.key"), nullable=False),
     Column("payer", String(64), nullable=False),
+    Column("slot", String(24), nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("purpose", String(16), nullable=False),
     Column("status", String(16), nullable=False),
     Column("hold", String(16), nullable=False, default=""),
     Column("stale", Boolean, nullable=False, default=False),
@@ -127,12 +173,14 @@ claims = Table(
     Column("replaces", String(64), nullable=False, default=""),
     Column("payer_reference", String(400), nullable=False, default=""),
     Column("adjudication", Text, nullable=False, default=""),
+    Column("file_by", Date),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
-    UniqueConstraint("chart_key", "revision", name="claims_one_per_revision"),
+    UniqueConstraint("chart_key", "slot", "revision", name="claims_one_per_revision"),
     Index("claims_by_status", "status", "id"),
 )
-"""`hold`: why a held claim is held (`edits`, `refused`). `stale`: its chart changed while it was on its way.
+"""`slot`: which of the visit's claims (`institutional-1`). `purpose`: what it is sent for. `file_by`: the payer's last
+day for it. `hold`: why a held claim is held (`edits`, `refused`). `stale`: its chart changed while it was on its way.
 `explained`: traces, findings and gaps as JSON."""
 
 attempts = Table(
@@ -197,3 +245,38 @@ events = Table(
     Column("why", Text, nullable=False, default=""),
     Index("events_by_subject", "subject", "subject_id", "id"),
 )
+
+fhir_servers = Table(
+    "fhir_servers",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("reason", String(64), nullable=False, default=""),
+    Column("since", UtcTime, nullable=False),
+    Column("read_at", UtcTime),
+)
+"""The FHIR servers that are read: `state` is `up` or `down` since a time; `read_at`: when all was read last."""
+
+fhir_searches = Table(
+    "fhir_searches",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("watermark", UtcTime),
+    Column("next_link", Text, nullable=False, default=""),
+)
+"""How far a resource type was read: all changed before `watermark` is kept; `next_link` is the page to go on at."""
+
+fhir_exports = Table(
+    "fhir_exports",
+    metadata,
+    Column("feed", String(64), primary_key=True),
+    Column("level", String(80), nullable=False, default=""),
+    Column("status_url", Text, nullable=False, default=""),
+    Column("manifest", Text, nullable=False, default=""),
+    Column("files_read", Integer, nullable=False, default=0),
+    Column("watermark", String(40), nullable=False, default=""),
+    Column("finished_at", UtcTime),
+)
+"""The bulk export of a feed that runs, and what the last one came to. `manifest` is JSON, empty until the server is
+done; `watermark` is the server's transactionTime of the last one that was read whole."""

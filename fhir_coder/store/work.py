@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from fhir_coder.store.prepared import Prepared
 from fhir_coder.store.schema import work
 
 
@@ -36,18 +37,20 @@ def ask_all(connection: Connection, stage: str, keys: Collection[str], due_at: d
     rows = [
         {"stage": stage, "key": key, "asked_at": due_at, "due_at": due_at, "tries": 0, "generation": 0} for key in keys
     ]
-    if rows:
-        connection.execute(_ASK, rows)
+    _ASK.run_all(connection, rows)
 
 
 _NEW = insert(work)
-_ASK = _NEW.on_conflict_do_update(
-    index_elements=[work.c.stage, work.c.key],
-    set_={
-        "generation": work.c.generation + 1,
-        "tries": 0,
-        "due_at": func.min(work.c.due_at, _NEW.excluded.due_at),
-    },
+_ASK = Prepared(
+    _NEW.on_conflict_do_update(
+        index_elements=[work.c.stage, work.c.key],
+        set_={
+            "generation": work.c.generation + 1,
+            "tries": 0,
+            "due_at": func.min(work.c.due_at, _NEW.excluded.due_at),
+        },
+    ),
+    ("stage", "key", "asked_at", "due_at", "tries", "generation"),
 )
 
 
@@ -92,6 +95,13 @@ def postpone(connection: Connection, done: Work, due_at: datetime, tries: int = 
     """Do it later: counts a try, or none where it could not begin yet."""
     matches = (work.c.stage == done.stage) & (work.c.key == done.key) & (work.c.generation == done.generation)
     connection.execute(update(work).where(matches).values(due_at=due_at, tries=done.tries + tries))
+
+
+def is_asked_again(connection: Connection, doing: Work) -> bool:
+    """Whether work was asked for again while it is done."""
+    matches = (work.c.stage == doing.stage) & (work.c.key == doing.key)
+    generation = connection.execute(select(work.c.generation).where(matches)).scalar()
+    return generation is not None and generation != doing.generation
 
 
 def waiting(connection: Connection) -> int:

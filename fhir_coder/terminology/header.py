@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from datetime import date, datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 from fhir_coder.errors import Fault
 from fhir_coder.model import SYSTEM_SHORT_NAMES, Kind
-from fhir_coder.terminology.table import Header
+from fhir_coder.terminology.table import LAYERS, WHEN_UNKNOWN, Header
 
 _KEYS = (
     "id",
@@ -25,6 +26,9 @@ _KEYS = (
     "valid_to",
     "source",
     "note",
+    "when_unknown",
+    "equal_rows",
+    "layer",
 )
 _REQUIRED = ("id", "title", "kind", "source_system", "version")
 _URIS = frozenset(SYSTEM_SHORT_NAMES.values())
@@ -138,10 +142,44 @@ def read_header(path: Path, body: bytes) -> tuple[Header | None, list[Fault]]:
         valid_to=toml.day("valid_to"),
         source=toml.text("source"),
         note=toml.text("note"),
+        when_unknown=_one_of(toml, "when_unknown", WHEN_UNKNOWN),
+        equal_rows=_one_of(toml, "equal_rows", ("ask",)),
+        layer=_one_of(toml, "layer", LAYERS),
     )
     if header.valid_from and header.valid_to and header.valid_to < header.valid_from:
         toml.fault("valid_to", "valid_to is before valid_from")
     return header, toml.faults
+
+
+def header_text(header: Header) -> str:
+    """Write a header file that reads as this header."""
+    targets = header.target_systems
+    said: dict[str, str | list[str]] = {
+        "id": header.id,
+        "title": header.title,
+        "kind": header.kind.value,
+        "source_system": header.source_system,
+        "target_system": targets[0] if len(targets) == 1 else list(targets),
+        "version": header.version,
+        "publisher": header.publisher,
+        "licence": header.licence,
+        "valid_from": str(header.valid_from or ""),
+        "valid_to": str(header.valid_to or ""),
+        "source": header.source,
+        "note": header.note,
+        "when_unknown": header.when_unknown,
+        "equal_rows": header.equal_rows,
+        "layer": header.layer,
+    }
+    # A JSON text is a TOML basic string, but for the DEL character, which no header has.
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in said.items() if value)
+
+
+def _one_of(toml: TomlFile, key: str, words: tuple[str, ...]) -> str:
+    text = toml.text(key)
+    if text and text not in words:
+        toml.fault(key, f"write {' or '.join(words)}, or leave it out")
+    return text
 
 
 def _id(toml: TomlFile) -> str:

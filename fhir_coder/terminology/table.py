@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
@@ -11,13 +12,45 @@ from itertools import groupby
 from fhir_coder.model import Coding, CodingContext, Kind
 from fhir_coder.terminology.conditions import Conditions
 
-Answer = tuple[str, str, bool, Decimal | None]
-"""What a row says: system and code (empty where nothing is billed), whether a person decides, price of one unit."""
+Answer = tuple[str, str, bool, Decimal | None, "Brings"]
+"""What a row says: system and code (empty where nothing is billed), whether a person decides, price, what it brings."""
+
+RELATED = "related-to"
+"""The relationship of a row that says none (FHIR R5 concept-map-relationship)."""
+
+BROADER = "source-is-broader-than-target"
+"""The relationship of a row whose target says more than the source: a person confirms it."""
+
+RELATIONSHIPS = ("equivalent", "source-is-narrower-than-target", BROADER, RELATED)
+"""How the target of a row may relate to its source. `not-related-to` has no target: `needs-detail`."""
+
+WHEN_UNKNOWN = ("gap", "default-row")
+"""What becomes of a code whose row asks for a datum that is not known: a gap, or the row without conditions."""
+
+
+LAYERS = ("payer", "site", "base")
+"""The order in which the tables of one folder are asked: a payer's, the site's own, those of a publisher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brings:
+    """What a row adds to its target: modifiers, billed units for one of the source, and the code of giving it."""
+
+    modifiers: tuple[Coding, ...] = ()
+    units: Decimal = Decimal(1)
+    administration: Coding | None = None
+
+
+NOTHING_MORE = Brings()
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header file beside a table's CSV. Systems are URIs; a table of kind concept may name any vocabulary."""
+    """The header file beside a table's CSV. Systems are URIs; a table of kind concept may name any vocabulary.
+
+    `when_unknown` is one of WHEN_UNKNOWN, or empty: as the site has it. `equal_rows` is "ask" where rows of one code
+    may fit equally well, and a person chooses. `layer` is one of LAYERS, or empty: the site's.
+    """
 
     id: str
     title: str
@@ -31,6 +64,9 @@ class Header:
     valid_to: date | None = None
     source: str = ""
     note: str = ""
+    when_unknown: str = ""
+    equal_rows: str = ""
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +75,9 @@ class Row:
 
     `line` is the line in the CSV, `version` the table's content hash. `target` is None where nothing is billed or
     `needs_detail` leaves it to a person; in a fee table it is the code the price is for. Priority 1 is asked first.
+
+    Every `group` gives a code of its own. A target that ends in `?` lacks its 7th character: `sevenths` are those that
+    the episode of care alone decides. `may_default`: the table gives this row where a row before it is undecided.
     """
 
     table: str
@@ -52,27 +91,49 @@ class Row:
     priority: int
     unit_price: Decimal | None
     note: str
+    group: int = 1
+    relationship: str = RELATED
+    brings: Brings = NOTHING_MORE
+    sevenths: str = ""
+    may_default: bool = False
 
     @property
     def answer(self) -> Answer:
         """What the row says, so that two rows can be told to agree."""
         system, code = (self.target.system, self.target.code) if self.target else ("", "")
-        return system, code, self.needs_detail, self.unit_price
+        return system, code, self.needs_detail, self.unit_price, self.brings
 
 
-Groups = tuple[tuple[Row, ...], ...]
-"""The rows of one code: groups of equal priority, the group asked first in front."""
+Tiers = tuple[tuple[Row, ...], ...]
+"""The rows of one group of one code: those of equal priority together, those asked first in front."""
+
+Plan = tuple[tuple[Tiers, ...], ...]
+"""All rows of one code: by layer, and in a layer by group."""
+
+
+class StoredRows(Mapping[str, tuple[Row, ...]]):
+    """Rows by source code that are kept in a file. `row_count` is their number."""
+
+    row_count: int
+
+    @abstractmethod
+    def in_turn(self) -> Iterator[tuple[Row, ...]]:
+        """Yield the rows of one code after the other, in memory one code at a time."""
+
+
+Rows = Mapping[str, tuple[Row, ...]]
+"""All rows of a table by source code, in the order they are asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappingTable:
-    """A loaded table. `rows` are by source code, in the order they are asked. `folder` is where it was found."""
+    """A loaded table. `rows` are in memory, or read from a file when asked. `folder` is where it was found."""
 
     header: Header
     file: str
     folder: str
     version: str
-    rows: Mapping[str, tuple[Row, ...]]
+    rows: Rows
 
     @property
     def id(self) -> str:
@@ -95,7 +156,11 @@ class MappingTable:
         return f"{self.header.title} ({self.header.version})"
 
     def __len__(self) -> int:
-        return sum(map(len, self.rows.values()))
+        return self.rows.row_count if isinstance(self.rows, StoredRows) else sum(map(len, self.rows.values()))
+
+    def by_code(self) -> Iterator[tuple[Row, ...]]:
+        """Yield the rows of one code after the other; of a large table one code at a time is in memory."""
+        return self.rows.in_turn() if isinstance(self.rows, StoredRows) else iter(self.rows.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,33 +172,72 @@ class Undecided:
     missing: tuple[str, ...] = ()
 
 
-def grouped(rows: Iterable[Row]) -> Groups:
-    """Put rows of one code in the order they are asked. The order in the file does not matter."""
+def grouped(rows: Iterable[Row]) -> Tiers:
+    """Put rows of one group in the order they are asked. The order in the file does not matter."""
     ordered = sorted(rows, key=lambda row: (row.priority, row.table, row.line))
-    return tuple(tuple(group) for _, group in groupby(ordered, key=lambda row: row.priority))
+    return tuple(tuple(tier) for _, tier in groupby(ordered, key=lambda row: row.priority))
 
 
-def first_fit(groups: Groups, context: CodingContext) -> Row | Undecided:
-    """Choose the first row that fits by ascending priority.
+def layer_plan(rows: Iterable[Row]) -> tuple[Tiers, ...]:
+    """Put a layer's rows of one code into their groups, the lowest number in front."""
+    ordered = sorted(rows, key=lambda row: row.group)
+    return tuple(grouped(of_group) for _, of_group in groupby(ordered, key=lambda row: row.group))
 
-    A row that cannot be decided stops the search, unless a row of the same priority fits and says the same.
+
+def fitting_rows(plan: Plan, context: CodingContext) -> tuple[Row, ...] | Undecided:
+    """Choose the rows of a code: the first that fits of every group, of the first layer where any fits.
+
+    A group of which no row fits gives nothing, as long as another group does. A group that cannot be decided makes the
+    whole code undecided.
     """
-    for group in groups:
-        if chosen := _fit_in_group(group, context):
+    for layer in plan:
+        found = [first_fit(tiers, context) for tiers in layer]
+        chosen = tuple(one for one in found if isinstance(one, Row))
+        if len(chosen) < len(found):
+            undecided = [one for one in found if isinstance(one, Undecided) and one.reason != "no_row_fits"]
+            if undecided:
+                return undecided[0]
+        if chosen:
             return chosen
-    return Undecided("no_row_fits", tuple(row for group in groups for row in group))
+    return Undecided("no_row_fits", tuple(row for layer in plan for tiers in layer for tier in tiers for row in tier))
 
 
-def _fit_in_group(group: Sequence[Row], context: CodingContext) -> Row | Undecided | None:
-    decided = [(row, row.conditions.decide(context)) for row in group]
+def first_fit(tiers: Tiers, context: CodingContext) -> Row | Undecided:
+    """Choose the first row of a group that fits by ascending priority.
+
+    A row that cannot be decided stops the search, unless a row of the same priority fits and says the same, or the
+    table gives its default row then.
+    """
+    for tier in tiers:
+        if chosen := _fit_in_tier(tier, context):
+            return _default(tiers, chosen, context) if isinstance(chosen, Undecided) else chosen
+    return Undecided("no_row_fits", tuple(row for tier in tiers for row in tier))
+
+
+def _fit_in_tier(tier: Sequence[Row], context: CodingContext) -> Row | Undecided | None:
+    if len(tier) == 1 and not tier[0].conditions.tests:
+        return tier[0]
+    decided = [(row, row.conditions.decide(context)) for row in tier]
     fitting = [row for row, fits in decided if fits]
     unknown = [row for row, fits in decided if fits is None]
-    if len({row.answer for row in fitting}) > 1:
+    if len(fitting) > 1 and len({row.answer for row in fitting}) > 1:
         return Undecided("ambiguous", tuple(fitting))
     rivals = [row for row in unknown if not fitting or row.answer != fitting[0].answer]
     if rivals:
         return Undecided("unknown_context", tuple(rivals), _missing(rivals, context))
     return fitting[0] if fitting else None
+
+
+def _default(tiers: Tiers, found: Undecided, context: CodingContext) -> Row | Undecided:
+    """The group's row without conditions where its table gives it for what is not known; marked in its note."""
+    if found.reason != "unknown_context":
+        return found
+    defaults = (row for tier in tiers for row in tier if row.may_default and row.conditions.decide(context))
+    default = next(defaults, None)
+    if default is None:
+        return found
+    mark = f"default row: not known: {', '.join(found.missing)}"
+    return replace(default, note=f"{mark}; {default.note}" if default.note else mark)
 
 
 def _missing(rows: Sequence[Row], context: CodingContext) -> tuple[str, ...]:

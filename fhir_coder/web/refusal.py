@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
@@ -12,6 +12,8 @@ from fhir_coder.logs import log
 from fhir_coder.model import Json
 
 FHIR_JSON = "application/fhir+json"
+_MOST_ISSUES = 100
+_RETRY_AFTER = "30"
 
 
 class RefusalError(Exception):
@@ -20,6 +22,11 @@ class RefusalError(Exception):
     def __init__(self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.status, self.code, self.text, self.headers = status, code, text, dict(headers or {})
+
+
+def not_stored() -> RefusalError:
+    """What could not be written to the disk: the sender is told to send it again."""
+    return RefusalError(503, "transient", "nothing was stored: send it again", {"Retry-After": _RETRY_AFTER})
 
 
 async def refuse(request: Request, error: Exception) -> Response:
@@ -33,12 +40,20 @@ async def refuse(request: Request, error: Exception) -> Response:
     return PlainTextResponse(error.text, error.status, headers)
 
 
-def issue(severity: str, code: str, text: str) -> Json:
-    """One issue of an OperationOutcome."""
-    return {"severity": severity, "code": code, "diagnostics": text}
+def issue(severity: str, code: str, text: str, expression: str = "") -> Json:
+    """One issue of an OperationOutcome; `expression` is the FHIRPath of the element it is about."""
+    said: Json = {"severity": severity, "code": code, "diagnostics": text}
+    return said | {"expression": [expression]} if expression else said
+
+
+def outcome_of(issues: Sequence[Json]) -> Json:
+    """An OperationOutcome with the first hundred of these issues; the rest is counted."""
+    more = len(issues) - _MOST_ISSUES
+    told = [*issues[:_MOST_ISSUES], *([issue("information", "informational", f"and {more} more")] if more > 0 else [])]
+    return {"resourceType": "OperationOutcome", "issue": told}
 
 
 def outcome(status: int, issues: list[Json], headers: Mapping[str, str] | None = None) -> Response:
     """An OperationOutcome as answer."""
-    body = to_bytes({"resourceType": "OperationOutcome", "issue": issues})
+    body = to_bytes(outcome_of(issues))
     return Response(body, status_code=status, media_type=FHIR_JSON, headers=dict(headers or {}))

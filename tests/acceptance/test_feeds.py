@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import resource
 import subprocess
@@ -119,6 +120,17 @@ def test_a_file_that_is_still_written_is_not_read_before_it_has_settled(trial: T
     assert stored(trial) == [f"M{n:06d}" for n in range(5)]
 
 
+def test_a_batch_file_whose_trailer_announces_more_than_came_is_told_and_kept(trial: Trial) -> None:
+    trial.start_adapter()
+    put(trial, "batch.hl7", b"BHS|^~\\&|LAB|NORTH\r" + mfn(2) + b"BTS|3\r")
+    wait_for(lambda: names_in(trial.inbox / "done") == ["batch.hl7"])
+    assert stored(trial) == ["M000000", "M000001"]
+    told = [json.loads(line) for line in trial.log_of("adapter").splitlines() if "declared" in line]
+    assert [(line["event"], line["where"], line["declared"], line["found"]) for line in told] == [
+        ("batch_miscounted", "BTS[1]-1", 3, 2)
+    ]
+
+
 def test_a_file_that_cannot_be_read_is_told_once_and_read_when_it_can_be(trial: Trial) -> None:
     """`/proc/self/mem` gives an input error to any user, as a share with a fault does."""
     trial.start_adapter()
@@ -147,7 +159,7 @@ def test_kill_9_in_the_middle_of_a_large_file_stores_and_bills_each_message_once
     trial.start_adapter()
     put(trial, "large.hl7", data)
     for part in (1, 2):
-        wait_for(lambda part=part: len_stored(trial) > part * others // 4)  # type: ignore[misc]
+        wait_for(lambda part=part: len_stored(trial) > part * others // 4)  # type: ignore[misc]  # a default has no type
         assert not inbox_is_empty(trial), "the kill comes in the middle"
         trial.kill("adapter")
         trial.start_adapter()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from fhir_coder.queries import claim_story, list_claims, list_messages
+from fhir_coder.queries import ChartSearch, claim_story, list_charts, list_claims, list_messages
 from fhir_coder.scenarios import Scenario, find_scenarios
 from fhir_coder.shipped import EXAMPLE_TABLES, shipped
 from fhir_coder.trial import HOST, Trial
@@ -224,6 +224,10 @@ def test_a_table_with_faults_starts_nothing_and_lists_them_all(trial: Trial, tmp
     assert "Traceback" not in done.stderr
 
 
+def chart_keys(trial: Trial) -> list[str]:
+    return [row.key for row in list_charts(trial.ledger, ChartSearch())]
+
+
 def test_no_output_names_a_patient(trial: Trial, scenarios: dict[str, Scenario]) -> None:
     """A poison name goes through every feed and every fault; no log, list, metric or page shows it."""
     trial.start_payer(["500:1", "drop-after-read:1:on=3"])
@@ -260,6 +264,10 @@ def test_no_output_names_a_patient(trial: Trial, scenarios: dict[str, Scenario])
         ("messages", "reprocess", "--all", "--accept-conflict", "--dry-run"),
         ("messages", "reprocess", "--status", "quarantined"),
         ("messages", "edit", "LK000101", "--with", str(trial.settings_file)),
+        ("charts", "list"),
+        ("charts", "list", "--patient", "LK10001"),
+        *(("charts", "show", key, *form) for key in chart_keys(trial) for form in ((), ("--json",))),
+        ("charts", "verify"),
     ):
         done = command(trial, *words)
         outputs[" ".join(words)] = done.stdout + done.stderr

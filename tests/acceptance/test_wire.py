@@ -116,6 +116,45 @@ def test_an_oversize_frame_is_answered_as_its_header_asks(tmp_path: Path) -> Non
 # --- limits
 
 
+def test_many_half_sent_frames_hold_no_more_memory_than_the_feed_allows(tmp_path: Path) -> None:
+    with Wire(tmp_path, max_frame_bytes=1_000_000, max_buffered_bytes=3_000_000) as wire, ExitStack() as open_peers:
+        peers = [open_peers.enter_context(wire.connect()) for _ in range(200)]
+        for number, peer in enumerate(peers):
+            peer.put(b"\x0b" + message(f"H{number:03d}") + b"NTE|1||" + b"y" * 900_000)
+            assert wire.held_bytes() <= 3_000_000 + 200 * 4096  # of a frame that is given up the head is kept
+        for peer in peers:
+            peer.put(b"\x1c\r")
+        told = [peer.answers(1)[0][0] for peer in peers]
+        assert told.count("AA") >= 3
+        assert told.count("AA") + told.count("AR") == 200
+        assert sum(wire.stored().values()) == told.count("AA")
+        assert len(wire.logged("frame_given_up")) == told.count("AR") > 100
+        assert wait_for(lambda: wire.held_bytes() == 0)
+
+
+def test_a_frame_that_was_given_up_is_taken_when_it_is_sent_again(tmp_path: Path) -> None:
+    limits = {"max_frame_bytes": 100_000, "max_buffered_bytes": 100_000}
+    with Wire(tmp_path, **limits) as wire, wire.connect() as one, wire.connect() as other:
+        one.put(b"\x0b" + message("ONE", text="y" * 80_000))
+        assert wait_for(lambda: wire.held_bytes() > 80_000)
+        other.put(frame(message("OTHER", text="y" * 80_000)))
+        assert other.answers(1) == [("AR", "OTHER")]
+        other.put(frame(message("SMALL")))
+        assert other.answers(1) == [("AA", "SMALL")]
+        one.put(b"\x1c\r")
+        assert one.answers(1) == [("AA", "ONE")]
+        other.put(frame(message("OTHER", text="y" * 80_000)))
+        assert other.answers(1) == [("AA", "OTHER")]
+
+
+def test_a_connection_that_ends_gives_its_room_back(tmp_path: Path) -> None:
+    with Wire(tmp_path, max_frame_bytes=100_000, max_buffered_bytes=100_000) as wire:
+        with wire.connect() as peer:
+            peer.put(b"\x0b" + message("HALF", text="y" * 80_000))
+            assert wait_for(lambda: wire.held_bytes() > 80_000)
+        assert wait_for(lambda: wire.held_bytes() == 0)
+
+
 @pytest.mark.parametrize("begun", [b"", b"\x0bMSH|^~\\&|half", b"noise"])
 def test_a_silent_connection_is_closed_with_an_event(tmp_path: Path, begun: bytes) -> None:
     with Wire(tmp_path, idle_seconds=0.3) as wire, wire.connect() as peer:

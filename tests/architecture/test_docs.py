@@ -18,12 +18,14 @@ from fhir_coder.claims.model_check import MODEL_EDIT
 from fhir_coder.cli import cli
 from fhir_coder.edits import EDITS
 from fhir_coder.edits.structure import STRUCTURE_ADVICE
+from fhir_coder.hl7v2 import BILLING_TYPES, NEVER_BILLED
 from fhir_coder.hl7v2.conformance import EDIT as CONFORMANCE_EDIT
+from fhir_coder.hl7v2.profile_check import PROFILE_EDITS
 from fhir_coder.logs import ALLOWED_KEYS
 from fhir_coder.model import ClaimStatus, MessageStatus, OutcomeKind, Severity
 from fhir_coder.payers.outcomes import FAILURE_TABLE, STATUS_TABLE
 from fhir_coder.payers.sandbox import FAULT_GRAMMAR, RULES_TEXT
-from fhir_coder.terminology.csv_table import COLUMNS
+from fhir_coder.terminology.rows import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fhir_coder"
@@ -127,7 +129,7 @@ def test_example_settings_name_only_listed_keys() -> None:
 
 def test_every_edit_is_listed_with_its_severity_and_advice() -> None:
     rows = {row.split("|")[1].strip(" `"): row for row in page("edits.md").splitlines() if row.startswith("| `")}
-    ids = {edit.id for edit in EDITS} | set(STRUCTURE_ADVICE) | {MODEL_EDIT, CONFORMANCE_EDIT}
+    ids = {edit.id for edit in EDITS} | set(STRUCTURE_ADVICE) | {MODEL_EDIT, CONFORMANCE_EDIT, *PROFILE_EDITS}
     assert set(rows) == ids
     for edit in EDITS:
         assert f"| {edit.severity.value}" in rows[edit.id]
@@ -158,6 +160,23 @@ def test_every_outcome_status_and_failure_is_listed() -> None:
 
 def test_every_gap_reason_is_listed_and_no_other() -> None:
     assert set(first_cells(page("gap-reasons.md"))) == gap_reasons()
+
+
+def test_every_message_type_is_listed_as_billed_or_never_billed() -> None:
+    messages = section(page("hl7v2.md"), "Messages")
+    billed, never = messages.split("never bill:")
+    assert types_in(billed.partition("A feed's")[0]) == set(BILLING_TYPES)
+    assert types_in(never.replace("other merges and moves: ", "")) == set(NEVER_BILLED)
+
+
+def types_in(text: str) -> set[str]:
+    """The message types of a table's rows: a family and its events, in one cell or two; ADT where none is named."""
+    found = set()
+    for row in re.findall(r"^\| *((?:ADT|BAR|DFT|VXU|A[0-9])[^\n]*)\|$", text, re.MULTILINE):
+        family = re.match(r"[A-Z]{3}", row)
+        events = re.findall(r"\b[APV][0-9]{2}\b", row)
+        found |= {f"{family[0] if family else 'ADT'}^{event}" for event in events}
+    return found
 
 
 def test_every_metric_is_listed_and_no_other() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -17,8 +15,7 @@ from fhir_coder.intake.payloads import payloads_in, read_header
 from fhir_coder.model import Message, MessageFormat
 from fhir_coder.pipeline import facts_of
 from fhir_coder.shipped import shipped
-
-ROUNDS = 5
+from tests.bench.rounds import ROUNDS, rate
 
 
 def readable_messages(folder: Path) -> list[bytes]:
@@ -33,17 +30,6 @@ def readable_messages(folder: Path) -> list[bytes]:
             if header.format is MessageFormat.HL7V2:
                 found.append(body)
     return found
-
-
-def rate(work: Callable[[bytes], object], bodies: list[bytes]) -> float:
-    """The best messages a second of a few rounds."""
-    best = 0.0
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for body in bodies:
-            work(body)
-        best = max(best, len(bodies) / (time.perf_counter() - start))
-    return best
 
 
 def hl7apy_parse(body: bytes) -> object:

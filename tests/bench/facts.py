@@ -12,7 +12,8 @@ from fhir_coder.intake.payloads import read_header
 from fhir_coder.model import Message
 from fhir_coder.pipeline import facts_of
 from fhir_coder.shipped import shipped
-from tests.bench.convert import ROUNDS, hl7apy_parse, rate, readable_messages
+from tests.bench.convert import hl7apy_parse, readable_messages
+from tests.bench.rounds import ROUNDS, rate
 
 SAMPLES = Path("/work/shared/data/hl7v2")
 """The standard's long sample messages, where they are there."""

@@ -10,16 +10,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
+from fhir_coder.billing import Known, plan_claims
 from fhir_coder.claims import content_hash, to_bytes
 from fhir_coder.errors import LedgerBusyError
-from fhir_coder.filing import apply_decision, file_claim
+from fhir_coder.filing import apply_decision, file_plans
 from fhir_coder.model import (
+    STANDS,
     Adjudication,
     CancelFact,
     Chart,
@@ -36,25 +39,26 @@ from fhir_coder.model import (
     System,
 )
 from fhir_coder.payers.decide import Decision
-from fhir_coder.pipeline import draft_claim
+from fhir_coder.pipeline import Occasion, Rulebook
 from fhir_coder.store import Ledger, claims, items, messages, open_ledger, work
 from fhir_coder.store.counts import counts
 from fhir_coder.store.events import events_of
 from fhir_coder.store.ids import new_id
-from fhir_coder.store.ledger import only_writer
+from fhir_coder.store.locks import only_writer
 from fhir_coder.store.messages import Incoming
 from fhir_coder.store.schema import charts, events, metadata, work_items
 from fhir_coder.store.schema import claims as claim_table
 from fhir_coder.store.schema import messages as message_table
 from fhir_coder.store.schema import work as work_table
 from tests.building import (
-    DAY,
     KEY,
     NOON,
+    PAYER,
     charge,
     coded,
     coverage,
     diagnosis,
+    drafted,
     good_chart,
     money,
     origin,
@@ -153,7 +157,7 @@ def test_times_come_back_as_they_went_in_aware_and_utc(ledger: Ledger) -> None:
 def test_a_second_process_cannot_work_on_the_ledger_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     code = (
-        "import sys; from pathlib import Path; from fhir_coder.store.ledger import only_writer\n"
+        "import sys; from pathlib import Path; from fhir_coder.store.locks import only_writer\n"
         "with only_writer(Path(sys.argv[1])):\n"
         "    print('has it', flush=True); sys.stdin.read()"
     )
@@ -355,10 +359,11 @@ def test_payloads_kept_together_are_judged_as_if_they_came_one_by_one(ledger: Le
 
 def test_keeping_never_walks_through_the_messages_of_a_feed(ledger: Ledger) -> None:
     """Intake must not slow down as the ledger grows, whatever indexes are added."""
-    for query, named in ((messages._BY_CONTROL_ID, {"feed": "f", "sender": "s"}), (messages._BY_DIGEST, {})):
-        text = str(query.params(**named, values=["a", "b"]).compile(compile_kwargs={"literal_binds": True}))
+    for query in (messages._BY_CONTROL_ID, messages._BY_DIGEST):
         with ledger.reading() as connection:
-            plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
+            text = query.text(connection.dialect)
+            asked = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text.sql}", ("a",) * len(text.names))
+            plan = " ".join(row[3] for row in asked)
         assert "messages_by_control_id" in plan or "messages_by_digest" in plan
 
 
@@ -528,14 +533,10 @@ UNKNOWN_CHARGE = charge(coded(System.LOCAL, "UNHEARD"), "T9")
 ADJUSTMENT = Problem(origin("FT1[2]"), "adjustment", "an adjustment (AJ)", KEY)
 
 
-def filing(chart: Chart, current: claims.ClaimRow | None = None) -> claims.Filed:
-    """What the chart stage files: the same revision while it is held, the next one after that."""
-    revision, replaces = 1, ""
-    if current is not None:
-        revision = current.revision + (current.status != ClaimStatus.HELD)
-        replaces = current.identifier if claims.is_taken(current) else current.replaces
-    draft = draft_claim(chart, BOOK, DAY, revision, replaces)
-    return claims.Filed(draft, to_bytes(draft.claim), content_hash(draft.claim), replaces)
+def filing(chart: Chart) -> claims.Filed:
+    """The first revision of a chart's first claim."""
+    draft = drafted(chart, BOOK)
+    return claims.Filed(draft, to_bytes(draft.claim), content_hash(draft.claim))
 
 
 @dataclass
@@ -544,11 +545,15 @@ class Visit:
 
     ledger: Ledger
 
-    def file(self, chart: Chart) -> str:
-        """File the chart's claim as it is now."""
+    def file(self, chart: Chart, book: Rulebook | None = None) -> str:
+        """File the chart's claims as they are now; answers what was done about the last one."""
         with self.ledger.writing() as connection:
-            current = claims.latest_of_chart(connection, KEY)
-            return file_claim(connection, current, filing(chart, current), chart, NOON)
+            rows = claims.of_chart(connection, KEY)
+            settled = frozenset(items.settled_by_a_person(connection, KEY))
+            known = Known(rows, settled, lambda claim_id: claims.decision_of(connection, claim_id))
+            plans = plan_claims(chart, book or BOOK, Occasion(NOON), known)
+            words = file_plans(connection, plans, chart, NOON)
+            return words[-1] if words else "cancelled"
 
     def all(self) -> list[claims.ClaimRow]:
         with self.ledger.reading() as connection:
@@ -584,6 +589,12 @@ class Visit:
     def items(self) -> list[str]:
         with self.ledger.reading() as connection:
             return [i.kind for i in items.open_items(connection)]
+
+    def closes_its_item(self) -> None:
+        """A person closes the one open item."""
+        with self.ledger.writing() as connection:
+            (item,) = items.open_items(connection)
+            items.close_items(connection, NOON, [item.id], "done by hand", "coder")
 
     def history(self, revision: int = 1) -> list[tuple[str, str]]:
         (claim,) = [c for c in self.all() if c.revision == revision]
@@ -832,24 +843,61 @@ def test_a_visit_cancelled_before_it_had_a_claim_gets_none(seen: Visit) -> None:
     assert seen.all() == []
 
 
-@pytest.mark.parametrize("status", TAKEN)
-def test_a_visit_cancelled_after_the_payer_took_its_claim_is_a_persons_work(seen: Visit, status: ClaimStatus) -> None:
+@pytest.mark.parametrize("status", sorted(STANDS))
+def test_a_visit_cancelled_after_the_payer_took_its_claim_voids_it_by_a_claim_of_its_own(
+    seen: Visit, status: ClaimStatus
+) -> None:
+    seen.file(GOOD)
+    first = seen.becomes(status)
+
+    assert [seen.file(cancelled(GOOD)), seen.file(cancelled(GOOD))] == ["voiding", "voiding"]
+
+    assert (seen.statuses(), seen.items()) == ([status.value, "ready"], [])
+    assert (seen.latest.purpose, seen.latest.replaces) == ("void", first.identifier)
+    body = orjson.loads(seen.latest.body)
+    assert (body["status"], body["item"]) == ("cancelled", orjson.loads(first.body)["item"])
+    assert body["related"][0]["claim"]["identifier"]["value"] == first.identifier
+
+
+def test_a_denied_claim_of_a_cancelled_visit_has_nothing_to_take_back(seen: Visit) -> None:
+    seen.file(GOOD)
+    seen.becomes(ClaimStatus.DENIED)
+
+    assert seen.file(cancelled(GOOD)) == "cancelled"
+    assert (seen.statuses(), seen.items()) == (["denied"], [])
+
+
+BY_HAND = rulebook(payers=[replace(PAYER, voids="person")])
+
+
+@pytest.mark.parametrize("status", sorted(STANDS))
+def test_a_payer_that_takes_no_voids_makes_it_a_persons_work_until_it_is_closed(
+    seen: Visit, status: ClaimStatus
+) -> None:
     seen.file(GOOD)
     seen.becomes(status)
 
-    assert [seen.file(cancelled(GOOD)), seen.file(cancelled(GOOD))] == ["cancelled", "cancelled"]
-
+    assert [seen.file(cancelled(GOOD), BY_HAND), seen.file(cancelled(GOOD), BY_HAND)] == ["person", "person"]
     assert (seen.statuses(), seen.items()) == ([status.value], ["void"])
 
+    seen.closes_its_item()
+    assert seen.file(cancelled(GOOD), BY_HAND) == "cancelled"
+    assert (seen.statuses(), seen.items()) == (["voided"], [])
 
-def test_a_cancelled_visit_whose_held_replacement_is_voided_still_asks_for_the_claim_the_payer_has(seen: Visit) -> None:
+
+def test_a_held_replacement_of_a_cancelled_visit_is_withdrawn_and_what_the_payer_has_is_voided(seen: Visit) -> None:
     seen.file(GOOD)
     seen.becomes(ClaimStatus.COMPLETE)
     seen.file(HELD)
 
-    assert seen.file(cancelled(HELD)) == "voided"
+    assert seen.file(cancelled(HELD)) == "voiding"
 
-    assert (seen.statuses(), seen.items()) == (["complete", "voided"], ["void"])
+    assert [(c.status, c.purpose) for c in seen.all()] == [
+        ("complete", "bill"),
+        ("voided", "bill"),
+        ("ready", "void"),
+    ]
+    assert seen.items() == []
 
 
 def test_a_reinstated_visit_is_billed_by_a_new_revision(seen: Visit) -> None:
@@ -863,21 +911,123 @@ def test_a_reinstated_visit_is_billed_by_a_new_revision(seen: Visit) -> None:
 def test_a_reinstated_visit_no_longer_asks_to_void_its_claim(seen: Visit) -> None:
     seen.file(GOOD)
     seen.becomes(ClaimStatus.COMPLETE)
-    seen.file(cancelled(GOOD))
+    seen.file(cancelled(GOOD), BY_HAND)
 
-    assert seen.file(GOOD) == "unchanged"
+    assert seen.file(GOOD, BY_HAND) == "unchanged"
     assert seen.items() == []
 
 
-def test_a_changed_payer_is_another_claim_even_where_it_bills_the_same(seen: Visit) -> None:
+def test_a_reinstated_visit_withdraws_a_void_that_was_not_sent(seen: Visit) -> None:
     seen.file(GOOD)
-    with seen.ledger.writing() as connection:
-        current = claims.latest_of_chart(connection, KEY)
-        filed = filing(GOOD, current)
-        moved = replace(filed, draft=replace(filed.draft, payer="statewide", identifier="CLM-OTHER-2"))
-        file_claim(connection, current, moved, GOOD, NOON)
+    seen.becomes(ClaimStatus.COMPLETE)
+    seen.file(cancelled(GOOD))
+
+    assert seen.file(GOOD) == "unchanged"
+    assert seen.statuses() == ["complete", "voided"]
+
+
+@pytest.mark.parametrize(("came", "prior"), [("queued", "complete"), ("complete", "voided"), ("denied", "complete")])
+def test_a_claim_is_voided_once_the_payer_has_decided_for_it(seen: Visit, came: str, prior: str) -> None:
+    seen.file(GOOD)
+    seen.becomes(ClaimStatus.COMPLETE)
+    seen.file(cancelled(GOOD))
+    seen.becomes(ClaimStatus.SENT)
+
+    seen.settled(Decision(ClaimStatus(came), "as it comes", item="denial" if came == "denied" else ""))
+
+    assert seen.statuses() == [prior, came]
+    assert (("chart", KEY) in seen.work()) is (came != "queued")
+    assert seen.items() == []
+
+
+def test_a_void_that_the_payer_denies_is_asked_of_a_person_and_not_sent_again(seen: Visit) -> None:
+    seen.file(GOOD)
+    seen.becomes(ClaimStatus.COMPLETE)
+    seen.file(cancelled(GOOD))
+    seen.becomes(ClaimStatus.DENIED)
+
+    assert seen.file(cancelled(GOOD)) == "person"
+    assert (seen.statuses(), seen.items()) == (["complete", "denied"], ["void"])
+
+
+def test_a_visit_reinstated_after_its_void_is_billed_anew_and_names_no_prior_claim(seen: Visit) -> None:
+    seen.file(GOOD)
+    seen.becomes(ClaimStatus.COMPLETE)
+    seen.file(cancelled(GOOD))
+    seen.becomes(ClaimStatus.SENT)
+    seen.settled(Decision(ClaimStatus.COMPLETE, "answered"))
+
+    assert seen.file(GOOD) == "ready"
+
+    assert seen.statuses() == ["voided", "complete", "ready"]
+    assert seen.latest.replaces == ""
+    assert "related" not in orjson.loads(seen.latest.body)
+    assert len({c.identifier for c in seen.all()}) == 3
+
+
+TWO_PAYERS = rulebook(payers=[PAYER, replace(PAYER, name="statewide", plans=("STATE",))])
+AT_STATE = good_chart(coverage(plan="STATE"))
+
+
+def test_a_changed_payer_is_another_claim_even_where_it_bills_the_same(seen: Visit) -> None:
+    seen.file(GOOD, TWO_PAYERS)
+
+    seen.file(AT_STATE, TWO_PAYERS)
 
     assert [(c.payer, c.status) for c in seen.all()] == [("lakeshore", "replaced"), ("statewide", "ready")]
+
+
+def test_a_claim_is_never_replaced_across_payers_but_voided_at_the_one_and_made_anew_for_the_other(
+    seen: Visit,
+) -> None:
+    seen.file(GOOD, TWO_PAYERS)
+    first = seen.becomes(ClaimStatus.COMPLETE)
+
+    assert seen.file(AT_STATE, TWO_PAYERS) == "voiding"
+    assert (seen.latest.payer, seen.latest.purpose, seen.latest.replaces) == ("lakeshore", "void", first.identifier)
+
+    seen.becomes(ClaimStatus.SENT)
+    seen.settled(Decision(ClaimStatus.COMPLETE, "answered"))
+    assert seen.file(AT_STATE, TWO_PAYERS) == "ready"
+
+    assert [(c.payer, c.status) for c in seen.all()] == [
+        ("lakeshore", "voided"),
+        ("lakeshore", "complete"),
+        ("statewide", "ready"),
+    ]
+    assert seen.latest.replaces == ""
+
+
+def test_a_claim_that_is_corrected_by_voiding_goes_anew_when_the_void_is_through(seen: Visit) -> None:
+    book = rulebook(payers=[replace(PAYER, corrections="void-and-new")])
+    seen.file(GOOD, book)
+    seen.becomes(ClaimStatus.COMPLETE)
+
+    assert seen.file(CHANGED, book) == "voiding"
+    seen.becomes(ClaimStatus.SENT)
+    seen.settled(Decision(ClaimStatus.COMPLETE, "answered"))
+    assert seen.file(CHANGED, book) == "ready"
+
+    assert [(c.status, c.total) for c in seen.all()] == [
+        ("voided", "100.00"),
+        ("complete", "100.00"),
+        ("ready", "120.00"),
+    ]
+    assert seen.latest.replaces == ""
+
+
+def test_a_claim_that_is_corrected_by_hand_asks_once_for_each_change(seen: Visit) -> None:
+    book = rulebook(payers=[replace(PAYER, corrections="person")])
+    seen.file(GOOD, book)
+    seen.becomes(ClaimStatus.COMPLETE)
+
+    assert [seen.file(CHANGED, book), seen.file(CHANGED, book)] == ["person", "person"]
+    assert (seen.statuses(), seen.items()) == (["complete"], ["correction"])
+    seen.closes_its_item()
+    assert (seen.file(CHANGED, book), seen.items()) == ("unchanged", [])
+    assert seen.file(good_chart(charge(amount=money("130.00"))), book) == "person"
+    assert seen.items() == ["correction"]
+    assert (seen.file(GOOD, book), seen.items()) == ("unchanged", [])
 
 
 # --- what a payer's outcome does

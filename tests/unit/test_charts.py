@@ -358,15 +358,17 @@ def test_messages_of_one_event_time_count_in_their_order_of_arrival() -> None:
     assert chart.visit.class_code == "AMB"
 
 
+DIAGNOSES = st.builds(lambda c, r: diagnosis(c, removed=r), st.sampled_from(["I10", "E11.9"]), st.booleans())
+CHARGES = st.builds(
+    lambda i, k, a, back: charge(identity=i, kind=k, amount=money(a), reverses=back if k == "CR" else ""),
+    st.sampled_from(["T1", "T2", "T3"]),
+    st.sampled_from(["CG", "CG", "CR"]),
+    st.sampled_from(["100.00", "20.00"]),
+    st.sampled_from(["", "T1", "T2"]),
+)
 FACTS = st.one_of(
-    st.builds(lambda c, r: diagnosis(c, removed=r), st.sampled_from(["I10", "E11.9"]), st.booleans()),
-    st.builds(
-        lambda i, k, a, back: charge(identity=i, kind=k, amount=money(a), reverses=back if k == "CR" else ""),
-        st.sampled_from(["T1", "T2", "T3"]),
-        st.sampled_from(["CG", "CG", "CR"]),
-        st.sampled_from(["100.00", "20.00"]),
-        st.sampled_from(["", "T1", "T2"]),
-    ),
+    DIAGNOSES,
+    CHARGES,
     st.builds(
         lambda s, c: visit(status=s, class_code=c), st.sampled_from(["", "finished"]), st.sampled_from(["", "AMB"])
     ),

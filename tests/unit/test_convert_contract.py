@@ -87,7 +87,7 @@ def assert_contract(came: Json) -> None:
             assert trace["code"] in codes_at(claim["claim"], trace["path"])
     keys = {claim["chart_key"] for claim in came["claims"]}
     assert {gap["chart_key"] for gap in came["gaps"]} <= keys
-    assert keys.isdisjoint(came["cancelled"])
+    assert keys.isdisjoint([*came["cancelled"], *(move["chart_key"] for move in came["moved"])])
 
 
 def codes_at(claim: Json, path: str) -> list[str]:
@@ -169,6 +169,17 @@ def test_a_cancelled_visit_makes_no_claim(write: Write) -> None:
     assert status == 0
     assert (came["claims"], came["cancelled"]) == ([], ["NORTH/VN/V1"])
     assert [m["chart_keys"] for m in came["messages"]] == [["NORTH/VN/V1"], ["NORTH/VN/V1"]]
+
+
+def test_the_former_number_of_a_visit_that_moved_is_neither_claim_nor_error(write: Write) -> None:
+    event = MSH.format(type="ADT^A50", control="2")
+    former = "MRG|P1^^^NORTH^MR||||V1^^^NORTH^VN"
+    moved = write("b.hl7", event, PID, former, PV1.replace("V1^", "V2^"))
+    status, came, said = convert(write("a.hl7", *charge_message()), moved)
+    assert (status, said) == (0, [])
+    assert came["moved"] == [{"chart_key": "NORTH/VN/V1", "moved_to": "NORTH/VN/V2"}]
+    assert [c["chart_key"] for c in came["claims"]] == ["NORTH/VN/V2"]
+    assert came["cancelled"] == []
 
 
 def test_two_files_of_one_visit_make_one_claim(write: Write) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from fhir_coder.edits import EDITS, findings_for
 from fhir_coder.edits.edit import ClaimContext
-from fhir_coder.edits.parties import is_npi
 from fhir_coder.model import CareTeamMember, Identifier, Practitioner, Site, System, When
+from fhir_coder.terminology.check_digits import is_npi
 from tests.building import (
     OTHER_NPI,
     PAYER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from fhir_coder.model import (
     When,
 )
 from tests.building import (
+    PAYER,
     charge,
     chart_of,
     coded,
@@ -160,7 +162,28 @@ def test_each_edit_fires_on_its_fault_and_just_not_beside_it(edit: str, fires: C
 
 
 def test_every_visit_edit_has_a_case() -> None:
-    assert {e.id for e in VISIT_EDITS} == {edit for edit, _, _ in CASES}
+    assert {e.id for e in VISIT_EDITS} - {edit for edit, _, _ in CASES} == {edit for edit, _, _ in CASES_OF_BILLING}
+
+
+CASES_OF_BILLING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("waits-for-primary", {"is_prior_open": True}, {}),
+    ("primary-paid-in-full", {"is_paid_in_full": True}, {}),
+    (
+        "timely-filing",
+        {"payer": replace(PAYER, timely_filing_days=15)},
+        {"payer": replace(PAYER, timely_filing_days=16)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "fires", "just_not"), CASES_OF_BILLING, ids=[c[0] for c in CASES_OF_BILLING])
+def test_each_edit_of_billing_fires_by_what_is_known_besides_the_chart(
+    edit: str, fires: dict[str, Any], just_not: dict[str, Any]
+) -> None:
+    plain = context(good_chart())
+    found = [[f.edit for f in findings_for(replace(plain, **how))] for how in (fires, just_not)]
+
+    assert [names.count(edit) for names in found] == [1, 0]
 
 
 def test_a_good_claim_has_no_finding_that_rejects() -> None:
@@ -211,7 +234,7 @@ def texts(findings: Sequence[Finding]) -> str:
 
 
 def test_findings_never_show_what_may_name_a_patient() -> None:
-    named = [
+    named: list[Fact] = [
         patient(),
         visit(),
         diagnosis(),
@@ -240,4 +263,5 @@ def test_edits_have_unique_ids_and_say_what_to_do() -> None:
 
 
 def test_what_the_next_message_settles_asks_nobody() -> None:
-    assert {"visit-open", "visit-missing", "patient-missing", "before-icd10"} == RESOLVES_ITSELF
+    waiting = {"visit-open", "waits-for-primary", "primary-paid-in-full"}
+    assert waiting | {"visit-missing", "patient-missing", "before-icd10"} == RESOLVES_ITSELF

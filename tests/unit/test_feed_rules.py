@@ -21,8 +21,10 @@ from fhir_coder.hl7v2 import PLACES, FeedRules, facts_from_message, read_header,
 from fhir_coder.model import (
     ChargeFact,
     Finding,
+    Header,
     Message,
     MessageFacts,
+    MessageFormat,
     MessageStatus,
     Severity,
     System,
@@ -242,7 +244,7 @@ charset = "klingon"
 [feeds.rules]
 visit_number = "PV1"
 modifiers = ["FT1-26", "Zft-3", "ZFT-0"]
-bill = ["ADT^A40", "SIU^S12"]
+bill = ["ADT^A30", "SIU^S12"]
 code_systems = { LOC = "nothing" }
 time_zone = "Mars/Olympus"
 hook = "nobody"
@@ -272,7 +274,7 @@ def test_all_faults_of_rules_are_listed_each_with_its_line_and_what_is_wrong(tmp
         "'PV1' is no path of HL7 v2",
         "'Zft-3' names no segment",
         "'ZFT-0' counts fields",
-        "ADT^A40 is never read: a merge",
+        "ADT^A30 is never read: a merge",
         "SIU^S12 is never read: only",
         "fhir_coder.feed_hooks",
     ):
@@ -368,14 +370,15 @@ def test_departures_are_reported_or_reject(
     rejects: bool, severity: Severity, status: MessageStatus, is_reported: bool
 ) -> None:
     check = FeedCheck(lambda _: [finding(severity)], rejects)
-    found, report = check.judged(b"", Verdict(MessageStatus.CHARTED))
+    found, report = check.judged(Message("m", b"", Header(MessageFormat.HL7V2)), Verdict(MessageStatus.CHARTED))
     assert (found.status, bool(report)) == (status, is_reported)
     assert "PID-3: required field is empty" in report + found.why
 
 
 def test_a_feed_that_validates_checks_against_the_standard(app_of: Callable[[str], App]) -> None:
     with app_of('validate = "reject"') as app:
-        found, _ = app.rulebook.checks["adt"].judged(body("PV1|1"), Verdict(MessageStatus.CHARTED))
+        message = Message("m", body("PV1|1"), Header(MessageFormat.HL7V2))
+        found, _ = app.rulebook.checks["adt"].judged(message, Verdict(MessageStatus.CHARTED))
     assert found.status is MessageStatus.QUARANTINED
     with App(example_settings()) as app:
         assert app.rulebook.checks == {}
@@ -402,7 +405,7 @@ BAD_SEGMENTS = ("PV1|1||||||||||||||||||V1",)
         ("report", "ADT^A04", "charted", "departs from the standard: "),
         ("reject", "ADT^A04", "quarantined", "departs from the standard: "),
         ("off", "ADT^A04", "charted", ""),
-        ("reject", "ADT^A40", "ignored", "a merge or move"),
+        ("reject", "ADT^A30", "ignored", "a merge or move"),
     ],
 )
 def test_the_ledger_says_what_departs_and_why_a_message_is_ignored(
@@ -445,7 +448,7 @@ def test_feeds_try_shows_every_fact_with_its_path_and_makes_no_ledger(tmp_path: 
 
 def test_feeds_try_as_json_has_paths_keys_and_problems(tmp_path: Path, site: Path) -> None:
     file = tmp_path / "m.hl7"
-    file.write_bytes(body(*VISIT, FT1.format(1, "9"), "ZFT|1|much") + b"\r" + body(kind="ADT^A40") + b"\rMSH|bad")
+    file.write_bytes(body(*VISIT, FT1.format(1, "9"), "ZFT|1|much") + b"\r" + body(kind="ADT^A30") + b"\rMSH|bad")
     status, text, _ = run("feeds", "try", str(file), "--feed", "adt", "-c", str(site), "--json")
     charged, merge, unreadable = json.loads(text)["messages"]
     assert status == 2

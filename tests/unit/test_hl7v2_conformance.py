@@ -43,7 +43,7 @@ def test_truncation_character_is_accepted(version: str) -> None:
         ((EVN, PID.replace("19800101", "1980-01-01"), PV1), ("PID-7.1", "reject")),
         ((EVN, PID.replace("|F", "|robot"), PV1), ("PID-8", "warn")),
         ((EVN, PID, PV1, PV1), ("PV1", "reject")),
-        ((EVN, PID, PV1, "FT1|1||||20260301||CG|X"), ("FT1", "warn")),
+        ((EVN, PID, PV1, "FT1|1||||20260301||CG|X"), ("FT1[1]", "warn")),
         ((EVN, PID, PV1, "QQQ|1"), ("QQQ[1]", "warn")),
         ((EVN, PID, "PV1|one|I"), ("PV1-1", "reject")),
         ((EVN, PID, PV1 + "|" * 60 + "x"), ("PV1-62", "warn")),
@@ -52,6 +52,24 @@ def test_truncation_character_is_accepted(version: str) -> None:
 )
 def test_departures_are_found_where_they_are(segments: tuple[str, ...], expected: tuple[str, str]) -> None:
     assert expected in found(message(*segments))
+
+
+def test_a_segment_out_of_its_place_is_told_where_it_stands() -> None:
+    assert found(message(EVN, PV1, PID)) == [("PID", "reject"), ("PID", "warn")]
+
+
+def test_what_is_missing_in_a_group_is_told_with_the_group() -> None:
+    charge, procedure = "FT1|1|||20260301|20260301|CG|X", "PR1|1||X||20260301"
+    assert found(message(EVN, PID, charge, procedure, charge, kind="DFT^P03^DFT_P03")) == []
+    missing, misplaced, *_ = check_message(message(EVN, PID, procedure, kind="DFT^P03^DFT_P03"))
+    assert (missing.path, missing.text) == ("DFT_P03_FINANCIAL", "required group is missing")
+    assert misplaced.path == "PR1[1]"
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.5.1", "2.7", "2.8"])
+def test_conditional_fields_of_obx_may_be_empty(version: str) -> None:
+    body = message(EVN, PID, PV1, "OBX|1||X^Y^Z||||||||F", version=version)
+    assert not {"OBX[1]-2", "OBX[1]-4"} & {path for path, _ in found(body)}
 
 
 def test_z_segments_are_the_sites_own() -> None:

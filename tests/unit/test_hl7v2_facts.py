@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhir_coder.charts import fold_chart
 from fhir_coder.errors import UnreadableError
 from fhir_coder.hl7v2.facts import facts_from_message
 from fhir_coder.hl7v2.header import read_header
@@ -185,7 +187,7 @@ def test_visit_is_read_from_pv1() -> None:
     [
         ("ADT^A01", "", "in-progress"),
         ("ADT^A08", "", ""),
-        ("ADT^A12", "", "in-progress"),
+        ("ADT^A12", "", ""),
         ("ADT^A08", "20260303", "finished"),
         ("ADT^A03", "", "finished"),
         ("ADT^A05", "", "planned"),
@@ -273,6 +275,74 @@ def test_old_ways_of_naming_a_diagnosis(dg1: str, concept: Concept) -> None:
     assert only(DiagnosisFact, read(PID, PV1, dg1))[0].concept == concept
 
 
+@pytest.mark.parametrize(
+    ("segment", "kind", "identity"),
+    [
+        ('DG1|1||""' + "|" * 17 + "D7^NS", DiagnosisFact, "D7|NS"),
+        ("DG1|1" + "|" * 19 + "D7|D", DiagnosisFact, "D7"),
+        ('PR1|1||""' + "|" * 16 + "P9", ProcedureFact, "P9"),
+        ("PR1|1" + "|" * 18 + "P9^N|D", ProcedureFact, "P9|N"),
+    ],
+)
+def test_part_whose_code_is_deleted_or_left_out_is_removed_by_its_identifier(
+    segment: str, kind: type[DiagnosisFact | ProcedureFact], identity: str
+) -> None:
+    [fact] = only(kind, read(PID, PV1, segment))
+    assert (fact.identity, fact.removed) == (identity, True)
+
+
+@pytest.mark.parametrize("segment", ['PR1|1||""', "DG1|1" + "|" * 20 + "D", "DG1|1" + "|" * 19 + "D7|A"])
+def test_removal_that_does_not_say_of_what_is_no_fact(segment: str) -> None:
+    facts = read(PID, PV1, segment)
+    assert only(DiagnosisFact, facts) == only(ProcedureFact, facts) == []
+
+
+def test_insurance_taken_back_is_removed() -> None:
+    [fact] = only(CoverageFact, read(PID, PV1, "IN1|1|P|C" + "|" * 52 + "D"))
+    assert (fact.identity, fact.removed) == ("IN1/1", True)
+
+
+@pytest.mark.parametrize(
+    ("pid", "pv1", "of_patient", "of_visit"),
+    [
+        ("PID|1||5||D^J|||F", "PV1|1|E" + "|" * 17 + "V1", (), ()),
+        ('PID|1||5||D^J||""|""|||""||""', "PV1|1|E" + "|" * 17 + "V1", ("birth_date", "sex", "address", "phone"), ()),
+        ("PID|1||5||D^J|||F", 'PV1|1|""|""|||||||||||""|||||V1', (), ("class_code", "location", "admit_source")),
+        ("PID|1||5||D^J", 'PV1|1|E|||||""||||||||||||V1', (), ("care_team",)),
+        ("PID|1||5||D^J", 'PV1|1|E|||||""|7^Able^Ann|||||||||||V1', (), ()),
+        ("PID|1||5||D^J", "PV1|1|E" + "|" * 17 + "V1" + "|" * 26 + '""', (), ("end",)),
+        ('PID|1||5||""~D^J', "PV1|1|E" + "|" * 17 + "V1", (), ()),
+    ],
+)
+def test_fields_sent_as_delete_are_cleared_and_empty_ones_are_not(
+    pid: str, pv1: str, of_patient: tuple[str, ...], of_visit: tuple[str, ...]
+) -> None:
+    facts = read(pid, pv1)
+    assert (only(PatientFact, facts)[0].cleared, only(VisitFact, facts)[0].cleared) == (of_patient, of_visit)
+
+
+@pytest.mark.parametrize(
+    ("segment", "identity"),
+    [
+        ("FT1|1|T7||20260301||CG|X1|||two", "T7"),
+        ("DG1|1||J18.9^^I10||soon" + "|" * 15 + "D7^NS", "D7|NS"),
+        ("PR1|1||G0463^^HCPCS||soon" + "|" * 14 + "P9", "P9"),
+        ("FT1|1|||20260301||CG|X1|||two", ""),
+    ],
+)
+def test_problem_of_a_part_has_the_identity_that_a_later_message_says_it_by(segment: str, identity: str) -> None:
+    facts = read(PID, PV1 + "|" * 25 + "yesterday", segment, kind="DFT^P03")
+    assert [(p.origin.path, p.identity) for p in facts.problems if p.origin.path == "PV1-44"] == [("PV1-44", "")]
+    assert [p.identity for p in facts.problems if p.origin.path != "PV1-44"] == [identity]
+
+
+def test_charge_said_anew_settles_its_problem() -> None:
+    said = [f"FT1|1|T7||20260301||CG|X1|||{quantity}" for quantity in ("two", "2")]
+    messages = [replace(read(PID, PV1, ft1, kind="DFT^P03"), message=f"m-{n}") for n, ft1 in enumerate(said)]
+    assert [p.rule for p in fold_chart("HOSP/VN/V100", messages[:1]).problems] == ["not_a_number"]
+    assert fold_chart("HOSP/VN/V100", messages).problems == ()
+
+
 @pytest.mark.parametrize("dg1", ["DG1|1", 'DG1|1||""'])
 def test_empty_or_deleted_diagnosis_code_is_no_fact(dg1: str) -> None:
     assert only(DiagnosisFact, read(PID, PV1, dg1)) == []
@@ -350,6 +420,7 @@ def test_charge_is_read_from_ft1() -> None:
         diagnoses=(Concept((Coding(System.ICD10CM, "J18.9"),)),),
         care_team=fact.care_team,
         location="XRAY",
+        department="RAD",
         ndc="0001-0002-03",
     )
     assert [member.role for member in fact.care_team] == ["rendering", "ordering"]
@@ -496,7 +567,7 @@ def test_orders_inside_a_charge_message_are_no_second_procedure() -> None:
     ("kind", "reason"),
     [
         ("ORU^R01", "unless the feed's rules list"),
-        ("ADT^A40", "a merge or move"),
+        ("ADT^A30", "a merge or move"),
         ("ADT^A31", "patient data without a visit"),
         ("BAR^P02", "purged"),
         ("SIU^S12", "a type that bills nothing"),
@@ -506,9 +577,9 @@ def test_a_type_that_is_ignored_says_why(kind: str, reason: str) -> None:
     assert reason in why_ignored(kind)
 
 
-def test_a_feed_may_bill_and_ignore_types_but_never_merges() -> None:
+def test_a_feed_may_bill_and_ignore_types_but_never_merges_of_persons() -> None:
     rules = FeedRules(bill=frozenset({"ORU^R01", "OML^*", "ADT^*"}), ignore=frozenset({"DFT^P11", "BAR^*"}))
-    billed = {k for k in ("ORU^R01", "ORU^R03", "OML^O21", "ADT^Z01", "ADT^A40", "DFT^P03") if is_billed(k, rules)}
+    billed = {k for k in ("ORU^R01", "ORU^R03", "OML^O21", "ADT^Z01", "ADT^A30", "DFT^P03") if is_billed(k, rules)}
     assert billed == {"ORU^R01", "OML^O21", "ADT^Z01", "DFT^P03"}
     assert [why_ignored(k, rules) for k in ("DFT^P11", "BAR^P01")] == ["a type that the feed's rules ignore"] * 2
 
@@ -553,7 +624,7 @@ def test_order_of_benefits_is_the_priority_else_the_set_id(cob: str, set_id: str
 
 def test_guarantor_is_read_from_gt1() -> None:
     [fact] = only(GuarantorFact, read(PID, PV1, "GT1|1|G5^^^A|Doe^John||1 Main^^Peoria||||||SEL"))
-    assert (fact.identity, fact.name, fact.relationship) == ("G5", Name("Doe", ("John",)), "self")
+    assert (fact.identity, fact.name, fact.relationship) == ("GT1/G5", Name("Doe", ("John",)), "self")
 
 
 # --- whatever comes -------------------------------------------------------------------------------

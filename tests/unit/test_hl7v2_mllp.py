@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_coder.hl7v2.mllp_frame import HEAD, Frame, FrameSplitter, HalfFrame, Noise, Oversize, Piece, frame
+from fhir_coder.hl7v2.mllp_frame import HEAD, Frame, FrameSplitter, GivenUp, HalfFrame, Noise, Oversize, Piece, frame
 
 
 def pieces(*chunks: bytes, limit: int = 100) -> list[Piece]:
@@ -63,6 +63,18 @@ def test_oversize_frame_takes_no_memory_beyond_its_head() -> None:
         splitter.feed(b"x" * 1000)
     assert splitter.pending == 100_001
     assert splitter.feed(b"\x1c") == [Oversize(b"x" * HEAD, 100_000)]
+
+
+def test_a_frame_that_is_given_up_keeps_its_head_and_the_next_one_is_read() -> None:
+    splitter = FrameSplitter(limit=100_000)
+    splitter.give_up()
+    assert splitter.feed(b"\x0b" + b"x" * 50_000) == []
+    assert splitter.held == 50_000
+    splitter.give_up()
+    assert splitter.feed(b"y" * 10_000) == []
+    assert splitter.held == HEAD
+    assert splitter.feed(b"\x1c\r\x0btwo\x1c\r") == [GivenUp(b"x" * HEAD, 60_000), Frame(b"two")]
+    assert splitter.held == 0
 
 
 def test_new_start_before_the_end_cuts_the_frame_off() -> None:

@@ -6,7 +6,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fhir_coder.errors import UnreadableError
@@ -164,6 +164,7 @@ ER7_PARTS = st.sampled_from(
 
 @pytest.mark.usefixtures("small_files_are_tiny")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([b"\xfe\xff", MSH, MSH], 1)
 @given(st.lists(ER7_PARTS | st.binary(max_size=20), max_size=12), st.integers(1, 90))
 def test_a_streamed_hl7_file_gives_the_payloads_of_the_whole(parts: list[bytes], size: int) -> None:
     data = b"".join(parts)

@@ -25,14 +25,14 @@ from fhir_coder.model import (
     Payer,
     Problem,
 )
-from fhir_coder.pipeline import chart_of, claim_identifier, draft_claim, facts_of
+from fhir_coder.pipeline import chart_of, claim_identifier, facts_of
 from tests.building import (
-    DAY,
     KEY,
     PAYER,
     charge,
     coverage,
     diagnosis,
+    drafted,
     good_chart,
     origin,
     rulebook,
@@ -50,8 +50,8 @@ def message(body: str) -> Message:
     return Message("m1", data, read_header(data))
 
 
-def draft(chart: Chart, **how: int | str) -> ClaimDraft:
-    return draft_claim(chart, rulebook(), DAY, **how)  # type: ignore[arg-type]  # revision and replaces
+def draft(chart: Chart, revision: int = 1, replaces: str = "") -> ClaimDraft:
+    return drafted(chart, rulebook(), revision, replaces)
 
 
 # --- facts
@@ -174,7 +174,7 @@ def test_a_revision_bills_the_same_under_another_identifier_and_names_what_it_re
 def test_a_claim_without_a_known_payer_is_held_under_the_coverages_name() -> None:
     book = rulebook(payers=[replace(PAYER, plans=("OTHER",))])
 
-    made = draft_claim(good_chart(), book, DAY)
+    made = drafted(good_chart(), book)
 
     assert (made.payer, made.status) == ("lakeshore-ppo", ClaimStatus.HELD)
     assert "payer-not-known" in [f.edit for f in made.findings]
@@ -192,4 +192,4 @@ def test_two_payers_of_one_chart_never_share_an_identifier() -> None:
     book = rulebook(payers=[PAYER, state])
     other = good_chart(coverage(payer=Organization("", (Identifier("STATE1"),))))
 
-    assert draft_claim(good_chart(), book, DAY).identifier != draft_claim(other, book, DAY).identifier
+    assert drafted(good_chart(), book).identifier != drafted(other, book).identifier

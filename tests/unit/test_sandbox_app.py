@@ -422,3 +422,32 @@ def test_nothing_of_a_patient_is_logged(caplog: pytest.LogCaptureFixture, capfd:
                 continue
     told = caplog.text + "".join(capfd.readouterr())
     assert "POISON" not in told.upper()
+
+
+def about(prior: str, **more: Any) -> Json:
+    """What makes a claim one about a prior claim."""
+    named = {"identifier": {"system": SYSTEM, "value": prior}}
+    return {"related": [{"claim": named, "relationship": {"coding": [{"code": "prior"}]}}]} | more
+
+
+def test_a_void_takes_a_claim_back_once(url: str) -> None:
+    post(url, make_claim("C-1"))
+
+    assert post(url, make_claim("V-1", **about("C-1", status="cancelled"))).status_code == 201
+    assert post(url, make_claim("V-2", **about("C-1", status="cancelled"))).status_code == 422
+    assert post(url, make_claim("R-1", **about("C-1"))).status_code == 422
+    assert [(h["decision"], h["voided"]) for h in held(url)] == [("paid", True), ("cancelled", False)]
+
+
+def test_a_void_of_a_claim_it_never_had_is_refused(url: str) -> None:
+    assert post(url, make_claim("V-1", **about("C-1", status="cancelled"))).status_code == 422
+    assert held(url) == []
+
+
+def test_late_charges_leave_the_claim_they_are_added_to_as_it_is(url: str) -> None:
+    post(url, make_claim("C-1"))
+    bill = {"coding": [{"system": "https://www.nubc.org/CodeSystem/TypeOfBill", "code": "0115"}]}
+    info = [{"sequence": 1, "category": {"coding": [{"code": "typeofbill"}]}, "code": bill}]
+
+    assert post(url, make_claim("L-1", **about("C-1", supportingInfo=info))).status_code == 201
+    assert [h["replaced_by"] for h in held(url)] == [None, None]

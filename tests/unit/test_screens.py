@@ -23,7 +23,6 @@ from fhir_coder.model import (
     OutcomeKind,
     System,
 )
-from fhir_coder.pipeline import draft_claim
 from fhir_coder.queries import message_story
 from fhir_coder.screens import (
     aligned,
@@ -39,13 +38,13 @@ from fhir_coder.store.events import events_of
 from fhir_coder.store.messages import Incoming
 from fhir_coder.store.schema import charts
 from tests.building import (
-    DAY,
     KEY,
     NOON,
     charge,
     coded,
     coverage,
     diagnosis,
+    drafted,
     good_chart,
     money,
     row,
@@ -59,7 +58,7 @@ from tests.building import (
 DX = table(Kind.DIAGNOSIS, System.SNOMED, row("38341003", f"{System.ICD10CM}|I10", display="Hypertension"), id="dx")
 NOTHING = table(Kind.CHARGE, System.LOCAL, row("KIT"), id="charge-master")
 BOOK = rulebook(DX, NOTHING)
-GOOD = draft_claim(good_chart(diagnosis(sct("38341003")), charge(amount=money("1336.50"))), BOOK, DAY)
+GOOD = drafted(good_chart(diagnosis(sct("38341003")), charge(amount=money("1336.50"))), BOOK)
 AT = datetime(2026, 11, 3, 18, 0, tzinfo=UTC)
 
 
@@ -75,7 +74,7 @@ def test_a_claim_shows_each_code_with_the_row_that_chose_it() -> None:
 def test_a_held_claim_shows_its_gaps_what_is_not_billed_and_rejecting_findings_first() -> None:
     chart = good_chart(diagnosis(sct("999")), charge(coded(System.LOCAL, "KIT")), visit(), coverage(subscriber_id=""))
 
-    lines = claim_text(draft_claim(chart, BOOK, DAY)).splitlines()
+    lines = claim_text(drafted(chart, BOOK)).splitlines()
 
     assert any("SNOMED CT 999" in line and "no_row" in line for line in lines)
     assert any("local code KIT" in line for line in lines)
@@ -90,7 +89,7 @@ def test_a_held_claim_shows_its_gaps_what_is_not_billed_and_rejecting_findings_f
     "chart", [good_chart(stay()), replace(good_chart(), visit=None), good_chart(charge(amount=None))]
 )
 def test_any_claim_can_be_shown(chart: Any) -> None:
-    assert claim_text(draft_claim(chart, BOOK, DAY))
+    assert claim_text(drafted(chart, BOOK))
 
 
 def test_a_conversion_counts_messages_and_claims_and_tells_what_was_ignored() -> None:
@@ -121,7 +120,7 @@ def test_a_stored_claim_shows_its_codes_history_and_answer(ledger: Ledger) -> No
     lines = (LineDecision(1, paid=money("80.00")), LineDecision(2, denied=True, reasons=("45",)))
     answer = Adjudication(ClaimStatus.PARTIAL, "partial", paid=money("80.00"), lines=lines)
     busy = Outcome(OutcomeKind.BUSY, "the payer is not available", http_status=503)
-    filed = claims.Filed(GOOD, to_bytes(GOOD.claim), content_hash(GOOD.claim), "CLM-0")
+    filed = claims.Filed(replace(GOOD, replaces="CLM-0"), to_bytes(GOOD.claim), content_hash(GOOD.claim))
     with ledger.writing() as connection:
         connection.execute(insert(charts).values(key=KEY, first_seen_at=NOON, cancelled=False))
         one = claims.insert_claim(connection, filed, NOON)
@@ -135,7 +134,7 @@ def test_a_stored_claim_shows_its_codes_history_and_answer(ledger: Ledger) -> No
 
     for said in (
         f"{GOOD.identifier}   revision 1   Lakeshore PPO   USD 1336.50   partial   replaces CLM-0",
-        f"chart {KEY}",
+        f"chart {KEY}   professional-1",
         "dx@1  row 2",
         "ready → partial",
         "503 busy: the payer is not available; then: send again",
@@ -155,9 +154,13 @@ def test_a_status_says_what_waits() -> None:
         "oldest_waiting_at": "2026-11-03T18:00:00+00:00",
         "feeds": {"adt": {"charted": 3}},
         "payers": {"lakeshore": {"ready": 1}},
+        "fhir_servers": {
+            "ehr": {"state": "down", "reason": "http_503", "since": "2026-11-03T17:00:00", "read_at": None}
+        },
     }
 
     text = status_text(counted)
+    assert "ehr             down (http_503) since 2026-11-03T17:00:00, read never" in text
 
     for said in ("work waiting  2", "3 charted", "claims        none", "1 gap", "2026-11-03T18:00:00", "lakeshore"):
         assert said in text

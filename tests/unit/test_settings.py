@@ -10,10 +10,12 @@ import pytest
 from fhir_coder.errors import SettingsError
 from fhir_coder.model import Address
 from fhir_coder.settings import (
+    BillingSettings,
     FolderFeed,
     PayerSettings,
     Settings,
     SiteSettings,
+    SplitSettings,
     example_settings,
     load_settings,
     read_settings,
@@ -229,6 +231,16 @@ def test_without_any_file_the_example_site_holds_with_the_ledger_in_this_folder(
 @pytest.mark.parametrize("make", [lambda: read_settings(EXAMPLE_SETTINGS), example_settings, Settings])
 def test_settings_written_as_toml_read_back_to_the_same(make: Callable[[], Settings], written: Write) -> None:
     settings = make()
+
+    assert read_settings(written(to_toml(settings))) == settings
+
+
+def test_tables_listed_within_a_table_survive_the_writing(written: Write) -> None:
+    split = (
+        SplitSettings(kind="professional", charges=("LAB-*",)),
+        SplitSettings(kind="institutional", charges=("ER-*",)),
+    )
+    settings = Settings(billing=BillingSettings(split=split))
 
     assert read_settings(written(to_toml(settings))) == settings
 

@@ -13,8 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from fhir_coder.model import Coding, CodingContext, Concept, Gap, Kind, Origin, System, Validity
-from fhir_coder.terminology.check import check_tables, days_to_check, has_check_digit
+from fhir_coder.app import V2_TABLES
+from fhir_coder.hl7v2 import FeedRules, facts_from_message, read_header
+from fhir_coder.model import (
+    Coding,
+    CodingContext,
+    Concept,
+    Gap,
+    Kind,
+    Message,
+    Origin,
+    System,
+    Validity,
+    VisitFact,
+)
+from fhir_coder.terminology.check import check_tables, days_to_check
+from fhir_coder.terminology.check_digits import has_check_digit
 from fhir_coder.terminology.codesets import CodeSets, open_codesets
 from fhir_coder.terminology.table import MappingTable, Row
 from fhir_coder.terminology.tables import Tables, load_tables, read_layers
@@ -22,6 +36,7 @@ from fhir_coder.terminology.tables import Tables, load_tables, read_layers
 REPO = Path(__file__).resolve().parents[2]
 MAPPINGS = REPO / "mappings"
 EXAMPLE_SITE = MAPPINGS / "example-site"
+README = MAPPINGS / "README.md"
 FOLDERS = [EXAMPLE_SITE, MAPPINGS]
 CMS_FILE = REPO.parent / "shared" / "data" / "hcpcs_2026_jan.zip"
 ON = date(2026, 11, 23)
@@ -79,10 +94,51 @@ def test_every_snomed_identifier_has_its_check_digit(tables: list[MappingTable])
 
 def test_the_tables_are_large_enough_to_begin_with(tables: list[MappingTable]) -> None:
     rows = Counter(table.kind for table, _ in rows_of(tables))
+    findings = {
+        row.source_code for table, row in rows_of(tables, Kind.DIAGNOSIS) if table.source_system == System.SNOMED
+    }
+    coded = {
+        row.source_code
+        for table, row in rows_of(tables, Kind.PROCEDURE)
+        if table.id == "snomed-to-procedures" and row.target
+    }
 
-    assert rows[Kind.DIAGNOSIS] >= 250
-    assert rows[Kind.PROCEDURE] >= 80
+    assert len(findings) >= 900
+    assert len(coded) >= 200
     assert min(rows[kind] for kind in Kind) > 0
+
+
+def test_no_two_rows_of_a_table_hold_under_the_same_conditions(tables: list[MappingTable]) -> None:
+    keys = Counter((table.id, row.source_code, row.conditions, row.priority) for table, row in rows_of(tables))
+
+    assert [key[:2] for key, times in keys.items() if times > 1] == []
+
+
+def test_the_rows_stand_in_the_order_of_their_codes(tables: list[MappingTable]) -> None:
+    for table in tables:
+        lines = sorted((row.line, row.source_code) for rows in table.rows.values() for row in rows)
+        codes = [code for _, code in lines]
+
+        in_order = sorted(codes, key=int) if all(map(str.isdecimal, codes)) else sorted(codes)
+        assert codes == in_order, table.id
+
+
+def test_a_concept_is_either_coded_or_not_billed(tables: list[MappingTable]) -> None:
+    coded, silent = (
+        {code for table in tables if table.id == name for code in table.rows}
+        for name in ("snomed-to-icd10cm", "snomed-not-billable")
+    )
+
+    assert coded & silent == set()
+
+
+def test_the_readme_counts_the_rows(tables: list[MappingTable]) -> None:
+    said = dict(
+        re.findall(r"^\| (\S+) \| \w+: .* \| (\d+) \| \d+ \| \d+ \| \d+ \|", README.read_text(encoding="utf-8"), re.M)
+    )
+    there = {table.id: str(len(table)) for table in tables}
+
+    assert {name.rsplit("/", 1)[-1]: rows for name, rows in said.items()} == there
 
 
 def test_no_cpt_code_ships(tables: list[MappingTable], codesets: CodeSets) -> None:
@@ -151,6 +207,59 @@ def test_the_classes_of_v2_are_encounter_classes(shipped: Tables) -> None:
     classes = shipped.concept("v2-class")
 
     assert (classes["E"], classes["I"], classes["O"], classes["P"]) == ("EMER", "IMP", "AMB", "PRENC")
+
+
+def test_the_admission_type_and_the_discharge_disposition_of_v2_are_those_of_the_bill(shipped: Tables) -> None:
+    concepts = {name: shipped.concept(name) for name in V2_TABLES}
+    pv1 = "PV1|1|I|4W^412^A|C||||||||||7|||||V100^^^HOSP" + "|" * 17 + "3"
+    body = "\r".join(["MSH|^~\\&|A|B|||20260301120000||ADT^A03|C1|P|2.5.1", "PID|1||555^^^HOSP^MR", pv1]).encode()
+
+    facts = facts_from_message(Message("m-1", body, read_header(body)), FeedRules(concepts=concepts)).facts
+
+    [visit] = [filed.fact for filed in facts if isinstance(filed.fact, VisitFact)]
+    assert (visit.admission_type, visit.discharge_disposition) == ("3", "03")
+
+
+@pytest.mark.parametrize(
+    ("code", "day", "answer"),
+    [
+        ("202882003", date(2026, 9, 30), "M72.2"),
+        ("202882003", date(2026, 10, 1), "needs_detail"),
+        ("440028005", date(2019, 9, 30), "I48.2"),
+        ("440028005", date(2019, 10, 1), "I48.21"),
+        ("57406009", date(2026, 10, 1), "needs_detail"),
+    ],
+)
+def test_a_code_that_was_split_or_needs_a_side_is_never_guessed(
+    shipped: Tables, code: str, day: date, answer: str
+) -> None:
+    context = CodingContext(service_date=day, birth_date=date(1960, 1, 1), sex="female", encounter_class="AMB")
+
+    chosen = shipped.choose(Kind.DIAGNOSIS, Concept((Coding(System.SNOMED, code),)), context, Origin("m", "p"), "c")
+
+    assert (chosen.reason if isinstance(chosen, Gap) else chosen.trace.code) == answer
+
+
+@pytest.mark.parametrize(
+    ("code", "encounter_class", "answer"),
+    [
+        ("443681002", "IMP", "0SRD0JZ"),
+        ("443681002", "AMB", "needs_detail"),
+        ("431316002", "IMP", "0UT94ZL"),
+        ("444463001", "IMP", "needs_detail"),
+        ("171208001", "AMB", "G0442"),
+    ],
+)
+def test_a_procedure_is_coded_by_the_class_of_the_visit(
+    shipped: Tables, code: str, encounter_class: str, answer: str
+) -> None:
+    context = CodingContext(
+        service_date=date(2026, 10, 20), birth_date=date(1960, 1, 1), sex="female", encounter_class=encounter_class
+    )
+
+    chosen = shipped.choose(Kind.PROCEDURE, Concept((Coding(System.SNOMED, code),)), context, Origin("m", "p"), "c")
+
+    assert (chosen.reason if isinstance(chosen, Gap) else chosen.trace.code) == answer
 
 
 def listed(name: str) -> dict[str, tuple[str, str]]:

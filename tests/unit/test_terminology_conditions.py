@@ -56,6 +56,11 @@ ASKING = {
     "encounter class": Conditions(encounter_classes=frozenset({"IMP", "ACUTE"})),
     "payer": Conditions(payer="acme"),
     "service date": Conditions(valid_from=date(2024, 1, 1), dated=True),
+    "care setting": Conditions(care_settings=frozenset({"11", "22"})),
+    "feed": Conditions(feed="clinic"),
+    "laterality": Conditions(laterality="left"),
+    "use of the diagnosis": Conditions(use="principal"),
+    "other codes of the chart": Conditions(recorded=frozenset({"http://snomed.info/sct|214264003"})),
 }
 
 

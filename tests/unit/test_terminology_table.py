@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fhir_coder.model import Choice, Coding, CodingContext, Concept, Gap, Kind, Origin, System
 from fhir_coder.terminology.conditions import Conditions, parse_age
-from fhir_coder.terminology.table import Header, MappingTable, Row, Undecided, first_fit, grouped
+from fhir_coder.terminology.table import NOTHING_MORE, Header, MappingTable, Row, Undecided, first_fit, grouped
 from fhir_coder.terminology.tables import Tables
 
 CODES = ("I10", "I15.9", "P29.2")
@@ -67,7 +67,7 @@ def test_the_first_row_that_is_not_false_by_integer_priority_decides(rows: list[
 def test_priorities_are_numbers_not_texts() -> None:
     rows = [row(10, "I10", Conditions()), row(9, "I15.9", Conditions())]
 
-    assert told(first_fit(grouped(rows), CodingContext())) == (System.ICD10CM, "I15.9", False, None)
+    assert told(first_fit(grouped(rows), CodingContext())) == (System.ICD10CM, "I15.9", False, None, NOTHING_MORE)
 
 
 @given(ROWS, CONTEXTS, st.randoms(use_true_random=False))

@@ -147,7 +147,7 @@ def test_rows_of_two_tables_that_fit_equally_well_are_a_gap(table: Table) -> Non
     gap = gap_of(choose(load_tables([table("1,x,I15.9,,,,,,,,,\n", id="b")]), sct("1")))
 
     assert gap.reason == "ambiguous"
-    assert "a:2 and b:2" in gap.text
+    assert "a:2 (I10) and b:2 (I15.9)" in gap.text
 
 
 def test_rows_of_two_tables_that_agree_are_one_choice(table: Table) -> None:

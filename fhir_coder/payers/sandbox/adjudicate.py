@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from fhir_coder.model import Json
+from fhir_coder.payers.adjudication import read_claim_response
 from fhir_coder.payers.answer import codes, member, objects, text
 
 RULES_TEXT = """\
@@ -15,11 +16,14 @@ The sandbox payer's rules, in their order:
 
 1. A claim with a fault of structure is refused (422).
 2. A claim identifier it has already: 409, or the claim it has where If-None-Exist asks so.
-3. A claim with a prior related claim replaces that claim; a prior claim it does not have is a refusal.
-4. A cancelled claim is taken and nothing is paid.
+3. A claim with a prior related claim replaces that claim, or with frequency 5 of its type of bill adds to it; a prior
+   claim it does not have is a refusal.
+4. A cancelled claim, or one of frequency 8, is taken and nothing is paid; a prior related claim is voided by it. To
+   void or replace a claim that is voided already is a refusal.
 5. A subscriber id that begins with INACTIVE: every line is denied (coverage-inactive).
 6. A line whose code is on the denied list is denied (not-covered).
-7. Every other line is paid at 80 % of its net amount, rounded half up to the cent.
+7. Every other line is paid at 80 % of its net amount, rounded half up to the cent, and never more than is left of it
+   after what the payers before have paid (their ClaimResponses on the claim).
 8. With a pend time the answer is queued first, and decided when that time is over.
 """
 
@@ -69,7 +73,7 @@ class _Line:
 def decided(taken: TakenClaim, rules: Rules, at: datetime) -> Json:
     """The ClaimResponse with the decision on a claim."""
     response = _response(taken, at)
-    if taken.claim["status"] == "cancelled":
+    if is_void(taken.claim):
         return response | {"outcome": "complete", "disposition": "The claim is cancelled."}
     lines = [_decide(line, taken, rules) for line in objects(taken.claim, "item")]
     currency = _currency(taken.claim)
@@ -88,6 +92,17 @@ def decided(taken: TakenClaim, rules: Rules, at: datetime) -> Json:
             "amount": {"value": paid, "currency": currency},
         },
     }
+
+
+def frequency(claim: Json) -> str:
+    """The last character of a claim's type of bill, empty where it has none."""
+    codings = [c for info in objects(claim, "supportingInfo") for c in objects(member(info, "code"), "coding")]
+    return next((text(c, "code")[-1:] for c in codings if text(c, "system").endswith("/TypeOfBill")), "")
+
+
+def is_void(claim: Json) -> bool:
+    """Whether a claim takes back another, or itself."""
+    return text(claim, "status") == "cancelled" or frequency(claim) == "8"
 
 
 def queued(response: Json) -> Json:
@@ -160,8 +175,16 @@ def identifier_of(reference: Json, resources: Mapping[str, Json]) -> Json:
 def _decide(line: Json, taken: TakenClaim, rules: Rules) -> _Line:
     net = Decimal(member(line, "net").get("value", 0))
     reason = _reason(line, taken, rules)
-    paid = Decimal(0) if reason else max(net, Decimal(0)) * rules.paid_percent / 100
+    left = max(net - _paid_before(line["sequence"], taken), Decimal(0))
+    paid = Decimal(0) if reason else min(max(net, Decimal(0)) * rules.paid_percent / 100, left)
     return _Line(line["sequence"], net, paid.quantize(_CENT, ROUND_HALF_UP), reason)
+
+
+def _paid_before(sequence: int, taken: TakenClaim) -> Decimal:
+    """What the payers before have paid of a line, by their decisions on the claim."""
+    answers = [target(member(i, "claimResponse"), taken.resources) for i in objects(taken.claim, "insurance")]
+    lines = [n for answer in answers for n in read_claim_response(answer).lines if n.sequence == sequence]
+    return _sum(line.paid.value for line in lines if line.paid)
 
 
 def _reason(line: Json, taken: TakenClaim, rules: Rules) -> str:

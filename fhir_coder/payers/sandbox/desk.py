@@ -11,9 +11,20 @@ from fhir_coder.claims.wire import to_bytes
 from fhir_coder.model import Json
 from fhir_coder.payers.answer import codes, member, objects, text
 from fhir_coder.payers.outcomes import claim_name
-from fhir_coder.payers.sandbox.adjudicate import Rules, TakenClaim, decided, decision_of, queued
+from fhir_coder.payers.sandbox.adjudicate import (
+    Rules,
+    TakenClaim,
+    decided,
+    decision_of,
+    frequency,
+    is_void,
+    queued,
+)
 from fhir_coder.payers.sandbox.store import Books, KeptClaim
 from fhir_coder.payers.sandbox.validate import Received, Refusal, faults_of, issue, operation_outcome, read_claim
+
+_ADDS = "5"
+"""The frequency of a claim of late charges: its prior claim stands on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class Desk:
         kept = KeptClaim(new_id, received.identifier, claim, response, decided_at)
         self.books.keep(kept)
         for prior in self._priors(claim):
-            if prior:
+            if prior and frequency(claim) != _ADDS:
                 self.books.note_replaced(prior.id, new_id)
         return self._existing(kept, operation, status=200 if operation else 201)
 
@@ -97,6 +108,8 @@ class Desk:
         for position, prior in enumerate(self._priors(claim)):
             if prior is None:
                 yield issue("not-found", f"Claim.related[{position}].claim", "There is no such prior claim.")
+            elif self._voided_by(prior):
+                yield issue("conflict", f"Claim.related[{position}].claim", "The prior claim is voided.")
 
     def _priors(self, claim: Json) -> Iterator[KeptClaim | None]:
         """The claims this one replaces, None for one that is not here."""
@@ -106,6 +119,11 @@ class Desk:
                 by_name = self.books.named(text(named, "system"), text(named, "value")) if named else []
                 by_id = self.books.by_id(claim_name(text(member(related, "claim"), "reference")).removeprefix("Claim/"))
                 yield next(iter(by_name), by_id)
+
+    def _voided_by(self, kept: KeptClaim) -> str:
+        """The id of the claim that voided one, empty where none did."""
+        after = self.books.by_id(kept.replaced_by) if kept.replaced_by else None
+        return after.id if after and is_void(after.claim) else ""
 
     # --- questions
 
@@ -128,6 +146,7 @@ class Desk:
             "decision": decision_of(response),
             "paid": member(response, "payment").get("amount"),
             "replaced_by": kept.replaced_by or None,
+            "voided": bool(self._voided_by(kept)),
         }
 
     def requests_seen(self) -> list[Json]:

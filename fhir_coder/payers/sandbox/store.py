@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fhir_coder.claims.wire import to_bytes
 from fhir_coder.model import Json
@@ -120,7 +121,7 @@ class Books:
         with self._lock:
             self._db.close()
 
-    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
+    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
@@ -128,6 +129,6 @@ class Books:
         columns = "number, system, value, claim, response, decided_at, replaced_by"
         rows = self._rows(f"SELECT {columns} FROM claims {where} ORDER BY number", *values)
         return [
-            KeptClaim(str(n), (s, v), read_json(c), read_json(r), datetime.fromisoformat(at), by)  # type: ignore[arg-type]
+            KeptClaim(str(n), (s, v), read_json(c), read_json(r), datetime.fromisoformat(at), by)
             for n, s, v, c, r, at, by in rows
         ]

@@ -1,0 +1,189 @@
+"""ADT messages that merge patients, or give a visit or account another number: HL7 v2 chapter 3, MRG.
+
+What they say is filed under the prior number, whichever comes first: they, or the messages they are about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from fhir_coder.hl7v2.chart_key import key_of_number, number_authority
+from fhir_coder.hl7v2.facts_visit import patient_of
+from fhir_coder.hl7v2.people import read_identifier
+from fhir_coder.hl7v2.reader import Field, Segment
+from fhir_coder.hl7v2.source import Source
+from fhir_coder.model import FiledFact, Identifier, MergeFact, MoveFact, PatientFact, VisitFact
+
+PATIENT, VISIT, ACCOUNT, ALTERNATE_VISIT = "patient", "visit", "account", "alternate visit"
+
+MERGE_EVENTS: Mapping[str, frozenset[str]] = {
+    "A18": frozenset({PATIENT, VISIT, ACCOUNT}),
+    "A34": frozenset({PATIENT}),
+    "A35": frozenset({ACCOUNT}),
+    "A36": frozenset({PATIENT, ACCOUNT}),
+    "A40": frozenset({PATIENT}),
+    "A41": frozenset({ACCOUNT}),
+    "A42": frozenset({VISIT}),
+    "A45": frozenset({VISIT}),
+    "A47": frozenset({PATIENT}),
+    "A49": frozenset({ACCOUNT}),
+    "A50": frozenset({VISIT}),
+    "A51": frozenset({ALTERNATE_VISIT}),
+}
+"""The events that are read, and what each merges or moves."""
+
+_VISIT_TO_ANOTHER_PATIENT = "A45"
+# Numbers that many systems or persons share, or that no merge is about.
+_NO_RECORD_NUMBERS = frozenset({"SS", "SB", "DL", "PPN", "CZ", "NI", "AN", "VN"})
+_ALL_OF_A_PERSON = ("identifiers", "name", "birth_date", "sex", "address", "phone")
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A PID, an MRG after it, and the PV1 after that; one message may hold several."""
+
+    pid: Segment
+    mrg: Segment
+    pv1: Segment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A number that a visit had, and the one it has now. `kind` is that of the chart key: VN, AN or AV."""
+
+    kind: str
+    prior: Field
+    now: Field
+
+
+def is_merge(kind: str) -> bool:
+    """Whether a type (`ADT^A40`) merges or moves."""
+    family, _, event = kind.partition("^")
+    return family == "ADT" and event in MERGE_EVENTS
+
+
+def patient_topics(source: Source, pid: Segment) -> tuple[str, ...]:
+    """The topics of the patient: one for each record number of PID-3 (PID-2 where that has none)."""
+    fields = pid.repetitions(3) or pid.repetitions(2)
+    return tuple(dict.fromkeys(_patient_topic(source, f, f) for f in fields if _is_record_number(f)))
+
+
+def read_merges(source: Source) -> tuple[FiledFact, ...]:
+    """Everything a merge or move says, filed under the numbers it is about; a chart key for each visit that moves."""
+    wanted = MERGE_EVENTS[source.kind.partition("^")[2]]
+    facts: list[FiledFact] = []
+    for group in _groups(source):
+        person = patient_of(source, group.pid)
+        if PATIENT in wanted:
+            facts += _patients(source, group, person)
+        for numbered in _numbers(group):
+            if _KINDS[numbered.kind] in wanted:
+                facts += _moved(source, group, numbered, person)
+    if not facts:
+        source.note("MRG", "no_prior_number")
+    return tuple(facts)
+
+
+_KINDS = {"VN": VISIT, "AN": ACCOUNT, "AV": ALTERNATE_VISIT}
+
+
+def _groups(source: Source) -> Iterator[_Group]:
+    """A41 and A45 name several visits of a patient, A40 and A42 several patients."""
+    pid: Segment | None = None
+    group: _Group | None = None
+    for segment in source.message.among(("PID", "MRG", "PV1")):
+        if segment.name == "PV1":
+            group = replace(group, pv1=group.pv1 or segment) if group else None
+            continue
+        if group:
+            yield group
+        group = _Group(pid, segment) if segment.name == "MRG" and pid else None
+        pid = segment if segment.name == "PID" else pid
+    if group:
+        yield group
+
+
+def _patients(source: Source, group: _Group, person: PatientFact) -> Iterator[FiledFact]:
+    for prior in filter(_is_record_number, group.mrg.repetitions(1)):
+        now = _counterpart(prior, group.pid)
+        if now:
+            topic, survivor = _patient_topic(source, prior, now), _patient_topic(source, now, now)
+            identifier = read_identifier(prior, source.rules)
+            fact = MergeFact(source.origin(group.mrg.path), topic, survivor, person, identifier)
+            yield FiledFact(topic, fact, (survivor,))
+
+
+def _counterpart(prior: Field, pid: Segment) -> Field | None:
+    """The number of the surviving record that stands for a prior one: of its kind, else the first there is.
+
+    Some senders list the prior number in PID-3 beside the surviving one.
+    """
+    numbers = [field for field in pid.repetitions(3) or pid.repetitions(2) if _is_record_number(field)]
+    fields = [field for field in numbers if not _is_same(prior, field)]
+    return next((f for f in fields if f.text(5) == prior.text(5)), fields[0] if fields else None)
+
+
+def _numbers(group: _Group) -> Iterator[_Numbered]:
+    pairs = [("AN", group.mrg.field(3), group.pid.field(18))]
+    if group.pv1:
+        pairs += [("VN", group.mrg.field(5), group.pv1.field(19)), ("AV", group.mrg.field(6), group.pv1.field(50))]
+    for kind, prior, now in pairs:
+        if prior.text(1) and now.text(1):
+            yield _Numbered(kind, prior, now)
+
+
+def _moved(source: Source, group: _Group, numbered: _Numbered, person: PatientFact) -> Iterator[FiledFact]:
+    """The move under the key the visit had; under its new key the patient and the new number."""
+    authority = number_authority(numbered.now, source.message)
+    to = key_of_number(numbered.now, numbered.kind, authority, source.rules)
+    prior_authority = _own_authority(numbered.prior) or authority
+    key = key_of_number(numbered.prior, numbered.kind, prior_authority, source.rules)
+    is_new_patient = source.kind.endswith(_VISIT_TO_ANOTHER_PATIENT) and _is_another(source, group)
+    if key == to and not is_new_patient:
+        return
+    yield FiledFact(key, MoveFact(source.origin(group.mrg.path), to, is_new_patient))
+    person = replace(person, cleared=_ALL_OF_A_PERSON) if is_new_patient else person
+    drawn = () if key == to else (key,)
+    yield FiledFact(to, person, (*drawn, *patient_topics(source, group.pid)))
+    if group.pv1:
+        yield FiledFact(to, _visit(source, group, numbered))
+
+
+def _visit(source: Source, group: _Group, numbered: _Numbered) -> VisitFact:
+    number: Identifier | None = None
+    if numbered.kind != "AN":
+        number = read_identifier(numbered.now, source.rules, numbered.kind)
+    account = read_identifier(group.pid.field(18), source.rules, "AN")
+    return VisitFact(source.origin((group.pv1 or group.mrg).path), number=number, account=account)
+
+
+def _is_another(source: Source, group: _Group) -> bool:
+    """Whether MRG-1 names another person than PID-3; where it names none nothing is known of a former one."""
+    priors = [prior for prior in group.mrg.repetitions(1) if _is_record_number(prior)]
+    present = patient_topics(source, group.pid)
+    return any(_patient_topic(source, p, _counterpart(p, group.pid) or p) not in present for p in priors)
+
+
+def _patient_topic(source: Source, number: Field, like: Field) -> str:
+    """`AUTHORITY/PI/NUMBER`. A number without authority is of the same one as the number it is `like`."""
+    authority = _own_authority(number) or number_authority(like, source.message)
+    return key_of_number(number, "PI", authority, source.rules)
+
+
+def _is_same(prior: Field, now: Field) -> bool:
+    authorities = {_own_authority(prior), _own_authority(now)} - {""}
+    return prior.text(1) == now.text(1) and len(authorities) < 2
+
+
+def _own_authority(number: Field) -> str:
+    return number.text(4) or number.text(4, 2)
+
+
+def _is_record_number(field: Field) -> bool:
+    return bool(field.text(1)) and field.text(5).upper() not in _NO_RECORD_NUMBERS
+
+
+def moved_keys(facts: tuple[FiledFact, ...]) -> tuple[str, ...]:
+    """The keys that visits have now, in the order they are said."""
+    return tuple(dict.fromkeys(filed.fact.to for filed in facts if isinstance(filed.fact, MoveFact)))

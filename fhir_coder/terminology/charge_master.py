@@ -1,0 +1,109 @@
+"""Importing a charge master: a CSV of a site's own charge codes, with billing codes and prices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from fhir_coder.errors import Fault, TableError
+from fhir_coder.model import Kind, System
+from fhir_coder.terminology.csv_table import csv_records
+from fhir_coder.terminology.draft import Draft, Source
+from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells, short_name
+from fhir_coder.terminology.table import Header
+
+KNOWN_AS: Mapping[str, tuple[str, ...]] = {
+    "source_code": (
+        "charge code",
+        "charge",
+        "cdm",
+        "cdm code",
+        "item",
+        "item code",
+        "service code",
+        "local code",
+        "code",
+    ),
+    "display": ("description", "charge description", "name", "title", "item description"),
+    "target_code": ("hcpcs", "cpt", "cpt/hcpcs", "hcpcs/cpt", "cpt hcpcs", "hcpcs code", "cpt code", "billing code"),
+    "modifiers": ("modifier", "mod"),
+    "units": ("billing units", "hcpcs units"),
+    "unit_price": ("price", "amount", "charge amount", "unit charge", "gross charge", "standard charge"),
+    "valid_from": ("effective date", "effective", "start date"),
+    "valid_to": ("termination date", "expires", "end date"),
+    "note": ("notes", "remark"),
+}
+"""What charge masters call the columns of a table. Other columns (revenue codes, cost centres) are passed over."""
+
+_SYSTEMS = (
+    (re.compile(r"D\d{4}"), System.CDT),
+    (re.compile(r"[A-V]\d{4}"), System.HCPCS),
+    (re.compile(r"\d{4}[0-9A-Z]"), System.CPT),
+    (re.compile(r"[0-9A-HJ-NP-Z]{7}"), System.ICD10PCS),
+)
+
+
+def charge_master(source: Source) -> Draft:
+    """Read the charge master. Raises TableError where it names no charge code or no billing code column."""
+    file = str(source.path)
+    faults: list[Fault] = []
+    try:
+        body = source.path.read_bytes()
+    except OSError:
+        raise TableError(file, [Fault(file, 0, "", "cannot be read")]) from None
+    records = csv_records(file, body, faults)
+    line, titles = next(records, (0, []))
+    columns = [_column(title) for title in titles]
+    for needed in ("source_code", "target_code"):
+        if columns.count(needed) != 1 and not faults:
+            said = "more than one column" if needed in columns else "no column"
+            faults.append(Fault(file, line, needed, f"{said} of the names {needed}, {', '.join(KNOWN_AS[needed])}"))
+    if faults:
+        raise TableError(file, faults)
+    systems = (System.HCPCS, System.CPT, System.CDT, System.ICD10PCS)
+    header = Header(
+        "charge-master", "Charge master", Kind.CHARGE, System.LOCAL, systems, str(source.on), licence=_LICENCE
+    )
+    return Draft(header, _rows(file, columns, records, faults), faults)
+
+
+_LICENCE = "the site's own; CPT and CDT codes in it under the site's licences"
+
+
+def _column(title: str) -> str:
+    plain = re.sub(r"[\s_-]+", " ", title.strip().lower())
+    return next((name for name, words in KNOWN_AS.items() if plain in (name.replace("_", " "), *words)), "")
+
+
+def _rows(
+    file: str, columns: Sequence[str], records: Iterator[tuple[int, list[str]]], faults: list[Fault]
+) -> Iterator[Cells]:
+    for line, values in records:
+        if len(values) != len(columns):
+            faults.append(
+                Fault(file, line, "", f"{len(values)} cells where the first line names {len(columns)} columns")
+            )
+            continue
+        cells = {name: value for name, value in zip(columns, values, strict=True) if name and value}
+        if not cells.get("source_code"):
+            faults.append(Fault(file, line, "source_code", "empty"))
+        elif _complete(cells):
+            yield cells
+        else:
+            faults.append(Fault(file, line, "target_code", "not the form of a HCPCS, CPT, CDT or ICD-10-PCS code"))
+
+
+def _complete(cells: Cells) -> bool:
+    """Fill in what a table asks and a charge master leaves open; False where the billing code has no known form."""
+    code = cells.get("target_code", "").upper()
+    cells["unit_price"] = re.sub(r"[$,\s]", "", cells.get("unit_price", ""))
+    cells["modifiers"] = cells.get("modifiers", "").replace(",", " ").upper()
+    if not code:
+        del cells["unit_price"], cells["modifiers"]
+        cells |= {"target_code": NEEDS_DETAIL, "note": cells.get("note") or "the charge master has no billing code"}
+        return True
+    system = next((system for shape, system in _SYSTEMS if shape.fullmatch(code)), None)
+    if system is None:
+        return False
+    cells |= {"target_code": code, "target_system": short_name(system)}
+    return True

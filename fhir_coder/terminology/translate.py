@@ -1,0 +1,104 @@
+"""Translating one code outside a chart: what a person or another system asks of the tables."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from fhir_coder.model import Choice, Coding, CodingContext, Concept, Gap, Json, Kind, Origin
+from fhir_coder.terminology.tables import Tables
+
+ASKED_KINDS = (Kind.IMMUNIZATION, Kind.DIAGNOSIS, Kind.PROCEDURE, Kind.CHARGE, Kind.VISIT)
+"""The kinds of table in the order that a code is looked for where no kind is named."""
+
+EPISODE_TABLE = "episode-of-care"
+"""The concept table that says by visit type or class which episode of care a visit is: A, D or S (7th character)."""
+
+_ORIGIN = Origin("", "")
+_AGE = re.compile(r"(\d{1,4})([dmy]?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The answer for one code: the billing codes, or the gap. Without either the code is not billable."""
+
+    choices: tuple[Choice, ...] = ()
+    gap: Gap | None = None
+
+    @property
+    def is_not_billable(self) -> bool:
+        """True where a row says that nothing is billed."""
+        return self.gap is None and not any(choice.code for choice in self.choices)
+
+    def as_json(self) -> Json:
+        """The answer as JSON: `targets`, each with its row, and `gap`, null where there is none."""
+        return {
+            "targets": [_target(choice) for choice in self.choices if choice.code],
+            "not_billable": self.is_not_billable,
+            "gap": {"reason": self.gap.reason, "text": self.gap.text} if self.gap else None,
+        }
+
+
+def translate(tables: Tables, coding: Coding, context: CodingContext, kind: Kind | None = None) -> Translation:
+    """Translate a code as a chart's fact with this context would be; of no kind: by the first kind that has rows."""
+    concept = Concept((coding,))
+    known = [one for one in ASKED_KINDS if tables.has(one, concept)]
+    served = [one for one in ASKED_KINDS if tables.tables_for(one, coding.system)]
+    asked = kind or next(iter(known or served), Kind.DIAGNOSIS)
+    answer = tables.choose(asked, concept, context, _ORIGIN, "")
+    if isinstance(answer, Gap):
+        return Translation(gap=answer)
+    return Translation((answer, *answer.also))
+
+
+def born(age: str, on: date) -> date:
+    """The birth date of someone who is of an age on a day: `70` or `70y`, `3m`, `10d`. Raises ValueError."""
+    found = _AGE.fullmatch(age)
+    if not found:
+        raise ValueError("not an age: write 70 for years, 3m for months, 10d for days")
+    number, unit = int(found[1]), found[2] or "y"
+    try:
+        return on - timedelta(days=number) if unit == "d" else _months_before(on, number * (12 if unit == "y" else 1))
+    except (ValueError, OverflowError):
+        raise ValueError("nobody is that old") from None
+
+
+def _months_before(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    if year < 1:
+        raise ValueError
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def chart_codes(codes: Sequence[str], system: str) -> frozenset[str]:
+    """Further codes of a chart as a row's `with` asks them: `CODE` is of the same system, else `SYSTEM|CODE`."""
+    parts = [code.rpartition("|") for code in codes if code]
+    return frozenset(f"{name or system}|{code}" for name, _, code in parts)
+
+
+def episode_of(tables: Tables, encounter_class: str) -> str:
+    """The episode of care that the table `episode-of-care` gives for a class of visit, empty where it says none."""
+    return tables.concept(EPISODE_TABLE).get(encounter_class, "")
+
+
+def _target(choice: Choice) -> Json:
+    trace = choice.trace
+    target: Json = {
+        "system": trace.system,
+        "code": trace.code,
+        "table": trace.table,
+        "row": trace.row,
+        "version": trace.version,
+    }
+    if trace.note:
+        target["note"] = trace.note
+    if choice.modifiers:
+        target["modifiers"] = [modifier.code for modifier in choice.modifiers]
+    if choice.units != 1:
+        target["units"] = choice.units
+    if choice.unit_price is not None:
+        target["unit_price"] = choice.unit_price
+    return target

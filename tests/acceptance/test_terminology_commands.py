@@ -1,0 +1,97 @@
+"""The terminology commands as a coder uses them: real processes, real files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import rf2
+
+SCT = "http://snomed.info/sct"
+
+
+def run(*words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "fhir_coder", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def translated(*words: str | Path) -> Any:
+    return json.loads(run("translate", *words, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    site = tmp_path_factory.mktemp("site") / "site"
+    run("init", site)
+    return site / "fhir-coder.toml"
+
+
+def test_a_code_is_translated_with_its_row_and_version() -> None:
+    answer = translated("--system", "sct", "--code", "840539006", "--date", "2026-11-03")
+
+    [target] = answer["targets"]
+    assert (target["code"], target["table"], answer["gap"]) == ("U07.1", "snomed-to-icd10cm", None)
+    assert target["version"].startswith("snomed-to-icd10cm@")
+    assert isinstance(target["row"], int)
+    assert "U07.1" in run("translate", "--system", SCT, "--code", "840539006").stdout
+
+
+def test_a_gap_says_what_is_not_known_and_an_age_settles_it() -> None:
+    asked = ("--system", "sct", "--code", "38341003")
+
+    assert translated(*asked)["gap"]["reason"] == "unknown_context"
+    assert [t["code"] for t in translated(*asked, "--age", "10d")["targets"]] == ["P29.2"]
+    assert [t["code"] for t in translated(*asked, "--age", "70")["targets"]] == ["I10"]
+
+
+@pytest.mark.parametrize("words", [("--age", "old"), ("--sex", "girl"), ("--date", "today"), ("--kind", "guess")])
+def test_an_option_that_cannot_be_read_is_said(words: tuple[str, str]) -> None:
+    assert words[0] in run("translate", "--system", "sct", "--code", "38341003", *words, code=1).stderr
+
+
+def test_a_map_is_imported_asked_exported_and_a_faulty_one_changes_nothing(config: Path, tmp_path: Path) -> None:
+    one = rf2.concept(1)
+    good = tmp_path / "map.txt"
+    good.write_text(rf2.text([rf2.MapRow(one, "S93.401?")]), encoding="utf-8")
+    bad = tmp_path / "bad.txt"
+    bad.write_text(rf2.text([rf2.MapRow(one, rule="IFA nonsense")]), encoding="utf-8")
+    asked = ("--system", "sct", "--code", one, "-c", config)
+
+    run("tables", "import", "nlm-map", good, "-c", config)
+    failed = run("tables", "import", "nlm-map", bad, "-c", config, code=2)
+
+    assert f"{bad}:2: mapRule" in failed.stderr
+    assert translated(*asked)["gap"]["reason"] == "unknown_context"
+    assert [t["code"] for t in translated(*asked, "--class", "EMER")["targets"]] == ["S93.401A"]
+    assert [t["code"] for t in translated(*asked, "--episode", "S")["targets"]] == ["S93.401S"]
+    out = tmp_path / "map.json"
+    run("tables", "export", "nlm-map", "--format", "concept-map", "--out", out, "-c", config)
+    run("tables", "import", "concept-map", out, "--id", "again", "-c", config)
+    assert (config.parent / "mappings" / "again.csv").is_file()
+    assert (
+        run("tables", "export", "again", "-c", config).stdout == run("tables", "export", "nlm-map", "-c", config).stdout
+    )
+
+
+def test_nothing_is_imported_into_the_example_site(tmp_path: Path) -> None:
+    file = tmp_path / "map.txt"
+    file.write_text(rf2.text([rf2.MapRow(rf2.concept(1))]), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "fhir_coder", "tables", "import", "nlm-map", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 1
+    assert "init" in done.stderr
