@@ -22,7 +22,7 @@ from fhir_coder.errors import FhirCoderError
 from fhir_coder.scenarios import Scenario
 from fhir_coder.settings import FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings, StoreSettings, to_toml
 from fhir_coder.store import Ledger, open_ledger, work
-from fhir_coder.store.inbox import InboxReader
+from fhir_coder.store.inbox import file_inbox
 from fhir_coder.store.schema import messages
 
 HOST = "127.0.0.1"
@@ -200,18 +200,11 @@ class Trial:
 
     @property
     def ledger(self) -> Ledger:
-        """The adapter's ledger, to look into."""
+        """The adapter's ledger, to look into, with all that was acknowledged by now."""
         if self._ledger is None:
             self._ledger = open_ledger(self.folder / "ledger.db")
+        file_inbox(self._ledger)
         return self._ledger
-
-    def unfiled(self) -> int:
-        """How many acknowledged messages the ledger does not have yet."""
-        reader = InboxReader(self.ledger)
-        try:
-            return reader.waiting()
-        finally:
-            reader.close()
 
     def wait_until_settled(self, seconds: float = 60.0, progress: Callable[[int], None] = lambda _: None) -> bool:
         """Wait until every file is read and no work is left. `progress` is told how much is left. False if late."""
@@ -226,10 +219,9 @@ class Trial:
 
     def _left(self) -> int:
         unread = sum(1 for path in self.inbox.iterdir() if path.is_file())
-        unfiled = self.unfiled()
         with self.ledger.reading() as connection:
             received = select(func.count()).select_from(messages).where(messages.c.status == "received")
-            return unread + unfiled + work.waiting(connection) + int(connection.execute(received).scalar_one())
+            return unread + work.waiting(connection) + int(connection.execute(received).scalar_one())
 
     def payer_claims(self) -> list[dict[str, Any]]:
         """What the payer holds: identifier, how often received, decision."""

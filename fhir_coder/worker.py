@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -118,18 +117,6 @@ class Worker:
             if todo.tries + 1 == _TRIES_BEFORE_A_PERSON:
                 text = f"{todo.stage} keeps failing: {type(error).__name__} at {error_place(error)}"
                 items.open_item(connection, at, items.Item(_failure(todo), "failure", "work_failed", text))
-
-    def wait_until_idle(self, seconds: float) -> bool:
-        """Wait until no work is left at all, due or not. False where it took longer. For demos and tests."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            with self._ledger.reading() as connection:
-                left = work.waiting(connection)
-            with self._changed:
-                if not left and not self._taken:
-                    return True
-                self._changed.wait(0.05)
-        return False
 
 
 def _failure(todo: Work) -> str:

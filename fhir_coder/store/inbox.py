@@ -162,15 +162,6 @@ class InboxReader:
         if self._db:
             self._db.close()
 
-    def waiting(self) -> int:
-        """How many messages wait to be filed."""
-        db = self._opened()
-        if db is None:
-            return 0
-        with self._ledger.reading() as connection:
-            filed = _place(connection, self._name)
-        return int(db.execute("SELECT count(*) FROM inbox WHERE seq > ?", [filed]).fetchone()[0])
-
     def file(self) -> int:
         """File all that waits, in its order; answers how many messages."""
         number, db = 0, self._opened()

@@ -57,7 +57,8 @@ def main(concepts: int) -> None:
         spent, used = time.perf_counter() - start, time.process_time() - used
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
-            f"import of {concepts:,} concepts, {len(made.table):,} rows: {spent:.1f} s ({used:.1f} of CPU), {memory:.0f} MB"
+            f"import of {concepts:,} concepts, {len(made.table):,} rows: "
+            f"{spent:.1f} s ({used:.1f} of CPU), {memory:.0f} MB"
         )
         start = time.perf_counter()
         tables = load_tables([site, shipped("mappings")])

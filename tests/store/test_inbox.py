@@ -55,7 +55,7 @@ def rows_in(ledger: Ledger) -> int:
 
 def test_what_is_kept_is_filed_once_with_its_work_and_its_event(ledger: Ledger, box: Inbox) -> None:
     one, two = box.keep_all([v2("1"), v2("2")], NOON)
-    assert InboxReader(ledger).waiting() == 2
+    assert rows_in(ledger) == 2
     assert (file_inbox(ledger), file_inbox(ledger)) == (2, 0)
     assert [(i, s) for i, s, _ in stored(ledger)] == [(one.id, "received"), (two.id, "received")]
     with ledger.reading() as connection:
