@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import date, timedelta
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 
@@ -17,7 +18,6 @@ from fhir_coder.payers import ClientOptions, PayerClient
 from fhir_coder.payers.decide import RetryPolicy
 from fhir_coder.pipeline import Rulebook
 from fhir_coder.settings import Feed, PayerSettings, Settings, SiteSettings, example_settings, load_settings
-from fhir_coder.shipped import shipped
 from fhir_coder.stages import PayerLine, Stages, TryLog
 from fhir_coder.store import Ledger, open_ledger
 from fhir_coder.store.inbox import file_inbox
@@ -70,7 +70,7 @@ class App:
     def rulebook(self) -> Rulebook:
         """Everything the site decides, ready for the pipeline."""
         settings, site = self.settings, self.settings.site
-        code_sets = self._open.enter_context(open_codesets(shipped("mappings") / "codesets"))
+        code_sets = self._open.enter_context(open_codesets(*settings.codeset_folders()))
         concepts = {name: self.tables.concept(name) for name in V2_TABLES}
         v2 = hl7v2.FeedRules(time_zone=site.time_zone, currency=site.currency, concepts=concepts)
         checks = {f.name: feed_check(f.rules.conformance == "reject") for f in settings.feeds if _is_checked(f)}
@@ -107,7 +107,7 @@ class App:
 
         Payloads of one visit make one claim. What cannot be read is listed, the rest is converted.
         """
-        return convert_sources(map(as_source, sources), self.rulebook, created or date.today())
+        return convert_sources(map(as_source, sources, count(1)), self.rulebook, created or date.today())
 
 
 def convert(sources: Iterable[Source | Path | str | bytes], settings: Settings | None = None) -> Conversion:
@@ -116,12 +116,12 @@ def convert(sources: Iterable[Source | Path | str | bytes], settings: Settings |
         return app.convert(sources)
 
 
-def as_source(source: Source | Path | str | bytes) -> Source:
-    """A source from a path, bytes or itself."""
+def as_source(source: Source | Path | str | bytes, place: int = 1) -> Source:
+    """A source from a path, bytes or itself. Bytes are named by their place, from the second one on."""
     if isinstance(source, Source):
         return source
     if isinstance(source, bytes):
-        return Source("bytes", source)
+        return Source(f"bytes-{place}" if place > 1 else "bytes", source)
     return Source(str(source), Path(source).read_bytes())
 
 

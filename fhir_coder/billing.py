@@ -250,7 +250,7 @@ class _SlotPlanner:
         identity = f"correction:{prior.id}:{full.content_hash[:16]}"
         if identity in self.planning.known.settled:
             return replace(plan, word="unchanged")
-        told = "the visit bills something else since the payer took its claim: correct it at the payer"
+        told = f"the visit bills something else since the payer took {prior.identifier}: correct it at the payer"
         question = Item(identity, "correction", "changed_after_claim", told, prior.chart_key, prior.id)
         return replace(plan, word="person", question=question)
 
@@ -267,7 +267,7 @@ class _SlotPlanner:
         denied = any(r.status == ClaimStatus.DENIED for r in rows)
         if denied or self._payer(target.payer).voids == "person":
             reason = "void_denied" if denied else "taken_back_by_hand"
-            told = f"{why}: void the claim at the payer, then close this"
+            told = f"{why}: void {target.identifier} at the payer, then close this"
             question = Item(f"void:{target.id}", "void", reason, told, target.chart_key, target.id)
             return replace(plan, word="person", question=question)
         return replace(plan, filed=self._void_of(target))

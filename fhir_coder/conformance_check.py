@@ -11,7 +11,7 @@ from fhir_coder import fhir, hl7v2
 from fhir_coder.claims.model_check import resource_findings
 from fhir_coder.conversion import finding_to_json
 from fhir_coder.edits import rejects
-from fhir_coder.errors import UnreadableError
+from fhir_coder.errors import FhirCoderError, UnreadableError
 from fhir_coder.intake.payloads import payloads_in, read_header
 from fhir_coder.model import Finding, Json, MessageFormat, Severity
 from fhir_coder.pipeline import FeedCheck
@@ -69,7 +69,7 @@ def check_file(path: Path, version: str | None = None, profiles: Sequence[Path] 
     """Check every message of a file; the rest goes on where one cannot be read. A batch trailer's count is checked too.
 
     By the standard, in the version given or the one each message names; or by message profiles, where there are any.
-    Raises ProfileError where a profile cannot be used.
+    Raises ProfileError where a profile cannot be used, FhirCoderError where the version is not known.
     """
     check = _profile_check(profiles) if profiles else _standard_check(version)
     messages, unreadable = [], []
@@ -94,7 +94,10 @@ def _miscounted(miscount: hl7v2.Miscount) -> Finding:
 
 def _standard_check(version: str | None) -> Check:
     from fhir_coder.hl7v2.conformance import check_message  # loads the standard's structures: only when asked
+    from fhir_coder.hl7v2.fieldnames import VERSIONS
 
+    if version and version not in VERSIONS:  # a slip of the keyboard must not pass as a clean check
+        raise FhirCoderError(f"HL7 version {version} is not known: there is {', '.join(VERSIONS)}")
     return lambda body: check_message(body, version)
 
 

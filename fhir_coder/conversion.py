@@ -187,7 +187,9 @@ def _by_topic(said: Sequence[MessageFacts]) -> dict[str, list[MessageFacts]]:
     """Messages by topic, so that a chart is folded from its own messages and not from all of a file."""
     found: dict[str, list[MessageFacts]] = {}
     for message in said:
-        for topic in dict.fromkeys([*(f.topic for f in message.facts), *message.charts]):
+        for topic in dict.fromkeys(
+            [*(f.topic for f in message.facts), *message.charts, *(p.topic for p in message.problems)]
+        ):
             found.setdefault(topic, []).append(message)
     return found
 

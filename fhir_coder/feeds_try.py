@@ -56,8 +56,8 @@ class TriedMessage:
             "departures": self.departures,
         }
 
-    def text(self) -> str:
-        """For people: the message, then a line a fact, then what was read elsewhere and what could not be used."""
+    def lines(self) -> list[str]:
+        """For people: the message, its facts, what was read elsewhere, what could not be used. Not yet `one_line`."""
         lines = [f"{self.id}   {self.header.type}   {self.verdict.status.value}   {', '.join(self.charts)}".rstrip()]
         if self.verdict.why:
             lines.append(f"  {self.verdict.why}")
@@ -68,7 +68,7 @@ class TriedMessage:
         lines += [f"  {p.origin.path:12} problem: {p.text}" for p in self.problems]
         if self.departures:
             lines.append(f"  {self.departures}")
-        return "\n".join(lines)
+        return lines
 
 
 def try_file(path: Path, rulebook: Rulebook, feed: str) -> list[TriedMessage]:

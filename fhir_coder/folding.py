@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fhir_coder.charts import ChartFold
 from fhir_coder.model import Chart, MessageFacts
+from fhir_coder.recent import Recent
 from fhir_coder.store import Ledger, messages
 
-_MOST_KEPT = 200
-"""Folds that are kept. Each holds the facts of its messages."""
+MOST_FACTS = 50_000
+"""Facts of messages that are kept by one holder: about 50 MB. A message of 16 MB may say more than all others."""
 
 
 @dataclass
@@ -22,6 +21,7 @@ class _Kept:
 
     fold: ChartFold
     ids: list[str] = field(default_factory=list)
+    facts: int = 0
 
 
 class Folding:
@@ -29,19 +29,13 @@ class Folding:
 
     def __init__(self, ledger: Ledger, facts: Callable[[str], MessageFacts | None]) -> None:
         self._ledger, self._facts = ledger, facts
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = Recent[str, _Kept](MOST_FACTS, lambda kept: kept.facts + 100)
 
     def chart(self, key: str) -> Chart:
         """The chart of a visit from its messages."""
-        with self._lock:
-            kept = self._kept.pop(key, None)  # nobody else goes on with it meanwhile
-        made = self._made(key, kept)
+        made = self._made(key, self._kept.take(key))  # taken: nobody else goes on with it meanwhile
         chart = _chart_of(made.fold)
-        with self._lock:
-            self._kept[key] = made
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
+        self._kept.put(key, made)
         return chart
 
     def chart_anew(self, key: str, as_of: datetime | None = None) -> Chart:
@@ -55,9 +49,7 @@ class Folding:
 
     def forget(self, message_id: str) -> None:
         """A message is read again: what was folded with it is not gone on with."""
-        with self._lock:
-            for key in [key for key, kept in self._kept.items() if message_id in kept.ids]:
-                del self._kept[key]
+        self._kept.drop_where(lambda kept: message_id in kept.ids)
 
     def _made(self, key: str, kept: _Kept | None, as_of: datetime | None = None) -> _Kept:
         """The fold of a chart's messages. Which they are shows as they are read: each may refer to more topics."""
@@ -70,10 +62,16 @@ class Folding:
                 kept = _Kept(ChartFold(key))  # one was corrected away, or one came between
             for facts in filter(None, map(self._facts, ids[len(kept.ids) :])):
                 kept.fold.add(facts)
+                kept.facts += weight_of(facts)
             kept.ids = ids
             if kept.fold.topics <= topics:
                 return kept
             topics = kept.fold.topics
+
+
+def weight_of(facts: MessageFacts | None) -> int:
+    """How much memory what a message says takes, in facts."""
+    return 1 + len(facts.facts) if facts else 1
 
 
 def _chart_of(fold: ChartFold) -> Chart:

@@ -57,6 +57,12 @@ def only_allowed_keys(_logger: object, _name: str, event: MutableMapping[str, An
     return {key: value for key, value in event.items() if key in ALLOWED_KEYS}
 
 
+def error_name(error: BaseException) -> str:
+    """The class of an exception and, where SQLite knows it, the fault's name (SQLITE_FULL: the disk is full)."""
+    known = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    return f"{type(error).__name__} {known}".rstrip()
+
+
 def error_place(error: BaseException) -> str:
     """Where an exception was raised, without its text: texts may hold values. `module.function:line`."""
     trace = error.__traceback__

@@ -118,7 +118,8 @@ def why_ignored(message: Message, rulebook: Rulebook, feed: str = "") -> str:
 def judge(read: Callable[[], MessageFacts | None], why: Callable[[], str] = lambda: BILLS_NOTHING) -> Verdict:
     """What becomes of a message, by what `read` (`facts_of` with its arguments) says of it.
 
-    `why` (`why_ignored` with the same ones) is asked for the reason where it says nothing to bill by.
+    `why` (`why_ignored` with the same ones) is asked for the reason where it says nothing to bill by. A message of
+    which nothing can be used waits for a person, and so do the visits that its problems are about.
     """
     try:
         facts = read()
@@ -128,7 +129,8 @@ def judge(read: Callable[[], MessageFacts | None], why: Callable[[], str] = lamb
         return Verdict(MessageStatus.IGNORED, why() or SAYS_NOTHING)
     if not facts.facts:
         problems = "; ".join(f"{p.origin.path}: {p.text}" for p in facts.problems)
-        return Verdict(MessageStatus.QUARANTINED, problems or "it says nothing that can be used")
+        about = facts if any(p.topic for p in facts.problems) else None
+        return Verdict(MessageStatus.QUARANTINED, problems or "it says nothing that can be used", about)
     return Verdict(MessageStatus.CHARTED, "", facts)
 
 

@@ -123,8 +123,8 @@ def section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
     return ["", f"  {title}", *aligned(rows, indent=3)] if rows else []
 
 
-def aligned(rows: Sequence[Sequence[str]], indent: int = 0) -> list[str]:
-    """Rows as lines with aligned columns; empty columns vanish. Amounts (digits and points) are set right."""
+def aligned(rows: Sequence[Sequence[str]], indent: int = 0, *, has_amounts: bool = True) -> list[str]:
+    """Rows as lines with aligned columns; empty columns vanish. Amounts (digits and points) are set right, if any."""
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -135,7 +135,7 @@ def aligned(rows: Sequence[Sequence[str]], indent: int = 0) -> list[str]:
             if width:
                 cells.append(
                     cell.rjust(width)
-                    if cell.replace(",", "").replace(".", "").isdigit() and "." in cell
+                    if has_amounts and cell.replace(",", "").replace(".", "").isdigit() and "." in cell
                     else cell.ljust(width)
                 )
         lines.append((" " * indent + "  ".join(cells)).rstrip())

@@ -59,7 +59,7 @@ def _segments(message: hl7v2.Er7Message) -> Iterator[str]:
     for segment, parts in message_parts(message):
         yield from ("", f"  {one_line(segment.path)}")
         rows = [["  " * p.depth + one_line(p.path), p.name, one_line(p.value)] for p in parts]
-        yield from aligned(rows, indent=3)
+        yield from aligned(rows, indent=3, has_amounts=False)
 
 
 def _tree(resource: Json) -> Iterator[str]:
@@ -91,3 +91,6 @@ def visible(body: bytes) -> list[str]:
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(32)} | {0x7F: "␡"}
 _PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}  # some terminals obey these too
+_UNSEEN = (*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+"""Zero widths, line ends, directions (which show a name backwards) and the byte order mark."""
+_PICTURES |= {code: f"\\u{code:04x}" for code in _UNSEEN}

@@ -10,17 +10,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 
 from fhir_coder.billing import Known, plan_claims
 from fhir_coder.charts import chart_status, chart_to_bytes
 from fhir_coder.filing import apply_decision, file_plans, file_reading, without_set_aside
-from fhir_coder.folding import Folding
+from fhir_coder.folding import MOST_FACTS, Folding, weight_of
 from fhir_coder.logs import log
 from fhir_coder.model import IN_FLIGHT, Chart, ClaimStatus, MessageFacts, MessageStatus, Outcome, Verdict
 from fhir_coder.payers import PayerClient, Try
 from fhir_coder.payers.decide import Decision, RetryPolicy, after_look_up, after_poll, after_submit
 from fhir_coder.pipeline import Occasion, Rulebook, facts_of, judge, why_ignored
+from fhir_coder.recent import Recent
 from fhir_coder.store import Ledger, charts, claims, items, messages, people, work
 from fhir_coder.store.events import Change, record
 from fhir_coder.store.work import Work
@@ -60,6 +60,13 @@ class TryLog:
         return tries
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a message says; nothing where it bills nothing."""
+
+    facts: MessageFacts | None
+
+
 class Stages:
     """Runs one piece of work at a time; safe to call from many threads for different keys.
 
@@ -70,7 +77,7 @@ class Stages:
         self, ledger: Ledger, rulebook: Rulebook, payers: Mapping[str, PayerLine], quiet: timedelta = timedelta()
     ) -> None:
         self._ledger, self._rulebook, self._payers, self._quiet = ledger, rulebook, payers, quiet
-        self._facts = lru_cache(maxsize=2000)(self._read_facts)
+        self._recent = Recent[str, _Said](MOST_FACTS, lambda said: weight_of(said.facts))
         self.folding = Folding(ledger, self._facts)
         self._run: Mapping[str, Callable[[Work], None]] = {
             "read": self.read,
@@ -102,10 +109,15 @@ class Stages:
             work.finish(connection, todo)
         log.info("message_read", message_id=todo.key, status=found.status.value)
 
-    def _read_facts(self, message_id: str) -> MessageFacts | None:
-        with self._ledger.reading() as connection:
-            message, feed = messages.load(connection, message_id)
-        return facts_of(message, self._rulebook, feed)
+    def _facts(self, message_id: str) -> MessageFacts | None:
+        """What a message says, read again where it was not read lately. Raises UnreadableError."""
+        said = self._recent.get(message_id)
+        if said is None:
+            with self._ledger.reading() as connection:
+                message, feed = messages.load(connection, message_id)
+            said = _Said(facts_of(message, self._rulebook, feed))
+            self._recent.put(message_id, said)
+        return said.facts
 
     def _why_ignored(self, message_id: str) -> str:
         with self._ledger.reading() as connection:

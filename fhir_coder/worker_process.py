@@ -19,7 +19,7 @@ import orjson
 
 from fhir_coder.app import App
 from fhir_coder.errors import FhirCoderError
-from fhir_coder.logs import configure_logs, error_place, log
+from fhir_coder.logs import configure_logs, error_name, error_place, log
 from fhir_coder.model import System
 from fhir_coder.settings import Settings
 from fhir_coder.store import Ledger
@@ -80,7 +80,7 @@ def _read() -> bytes:
 
 def _loaded(app: App) -> dict[str, Any]:
     """What `serve` announces of the rulebook. Raises TableError or SettingsError with every fault."""
-    sets = (app.rulebook.code_sets.loaded(system) for system in (System.ICD10CM, System.HCPCS))
+    sets = (app.rulebook.code_sets.loaded(system) for system in (System.ICD10CM, System.HCPCS, System.CPT))
     listed = app.tables.describe()
     return {"tables": len(listed), "rows": sum(t.rows for t in listed), "code_sets": [one for one in sets if one]}
 
@@ -114,13 +114,15 @@ def _listen(words: Iterator[bytes], worker: Worker, is_over: threading.Event) ->
 
 def _checkpoint(ledger: Ledger, is_over: threading.Event) -> None:
     """Bring the ledger's log into its file, so that intake does not have to between two acknowledgments."""
-    wait = _CHECKPOINT_SECONDS
+    wait, is_told = _CHECKPOINT_SECONDS, False
     while not is_over.wait(wait):
         try:
             wait = 0.0 if ledger.checkpoint() > _LONG_LOG else _CHECKPOINT_SECONDS
+            is_told = False
         except Exception as error:  # intake checkpoints for itself when the log has grown too long
-            log.error("checkpoint_failed", error=type(error).__name__, where=error_place(error))
-            wait = 1.0
+            if not is_told:  # once, not once a second: a full disk stays full for hours
+                log.error("checkpoint_failed", error=error_name(error), where=error_place(error))
+            wait, is_told = 1.0, True
 
 
 if __name__ == "__main__":

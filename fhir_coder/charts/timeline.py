@@ -8,7 +8,16 @@ from typing import Any
 
 from fhir_coder.charts.billing import INPATIENT_CLASSES
 from fhir_coder.charts.fold import ChartFold
-from fhir_coder.model import SYSTEM_TITLES, ChargeFact, Chart, Concept, CoverageFact, MessageFacts, is_code_shaped
+from fhir_coder.model import (
+    SYSTEM_TITLES,
+    ChargeFact,
+    Chart,
+    Concept,
+    CoverageFact,
+    MessageFacts,
+    Money,
+    is_code_shaped,
+)
 
 ADDED, CHANGED, REMOVED = "+", "~", "-"
 
@@ -121,6 +130,12 @@ def _code(concept: Concept) -> str:
 
 
 def _amount(charge: ChargeFact) -> str:
-    money = charge.amount or charge.unit_amount
-    said = f"{money.currency} {money.value:f}" if money else ""
-    return f"{charge.quantity.normalize():f} × {said}".removesuffix(" × ")
+    """`2 × USD 12.00` where the amount is of one unit, `2 for USD 24.00` where it is of all of them."""
+    quantity = f"{charge.quantity.normalize():f}"
+    if charge.amount:
+        return f"{quantity} for {_said(charge.amount)}"
+    return f"{quantity} × {_said(charge.unit_amount)}" if charge.unit_amount else quantity
+
+
+def _said(money: Money) -> str:
+    return f"{money.currency} {money.value:f}"

@@ -12,6 +12,7 @@ import typer
 from fhir_coder import __version__
 from fhir_coder.cli.charts import charts_cli
 from fhir_coder.cli.claims import claims_cli
+from fhir_coder.cli.codes import codes_cli
 from fhir_coder.cli.common import examples
 from fhir_coder.cli.convert import convert_cli
 from fhir_coder.cli.feeds import feeds_cli
@@ -44,6 +45,7 @@ for name, group in (
     ("claims", claims_cli),
     ("work", work_cli),
     ("tables", tables_cli),
+    ("codes", codes_cli),
     ("edits", edits_cli),
 ):
     cli.add_typer(group, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -96,3 +97,13 @@ def os_user() -> str:
 def plain(value: Any) -> Any:
     """A value as JSON has it."""
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def day_of(text: str, option: str = "--date") -> date:
+    """The day that an option gives. Raises FhirCoderError with the option's name."""
+    from fhir_coder.terminology.header import parse_date
+
+    try:
+        return parse_date(text)
+    except ValueError as error:
+        raise FhirCoderError(f"{option}: {error}") from None

@@ -43,6 +43,7 @@ def feeds_try(
     from fhir_coder.errors import NotFoundError
     from fhir_coder.feeds_try import try_file
     from fhir_coder.model import MessageStatus
+    from fhir_coder.screens_messages import one_line
 
     with open_app(config) as app:
         names = [f.name for f in app.settings.feeds]
@@ -52,7 +53,7 @@ def feeds_try(
     if as_json:
         print_json({"file": str(file), "feed": feed, "messages": [one.to_json() for one in tried]})
     else:
-        typer.echo("\n\n".join(one.text() for one in tried))
+        typer.echo("\n\n".join("\n".join(map(one_line, one.lines())) for one in tried))
     if any(one.verdict.status is MessageStatus.QUARANTINED for one in tried):
         raise typer.Exit(2)
 

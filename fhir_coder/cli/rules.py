@@ -27,10 +27,9 @@ def tables_check(config: Config = None) -> None:
     """Check every table: all faults with file and line. Exit status 2 where there is one."""
     from datetime import date
 
-    from fhir_coder.shipped import shipped
     from fhir_coder.terminology import check_tables, open_codesets
 
-    with open_app(config) as app, open_codesets(shipped("mappings") / "codesets") as code_sets:
+    with open_app(config) as app, open_codesets(*app.settings.codeset_folders()) as code_sets:
         faults = check_tables(app.settings.table_folders(), code_sets, date.today())
     for fault in faults:
         typer.echo(str(fault), err=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fhir_coder.cli.common import AsJson, Config, examples, explained, open_app, print_json
+from fhir_coder.cli.common import AsJson, Config, day_of, examples, explained, open_app, print_json
 from fhir_coder.cli.rules import tables_cli
 from fhir_coder.errors import FhirCoderError
 
@@ -46,7 +46,7 @@ def translate(
     from fhir_coder.terminology import translate as terms
     from fhir_coder.terminology.header import system_uri
 
-    day = _day(on) if on else date.today()
+    day = day_of(on) if on else date.today()
     _one_of("--sex", sex, ("female", "male"))
     _one_of("--laterality", laterality, ("left", "right", "bilateral"))
     _one_of("--use", use, ("principal", "secondary"))
@@ -74,15 +74,6 @@ def translate(
         print_json(found.as_json())
     else:
         typer.echo(_told(found))
-
-
-def _day(text: str) -> date:
-    from fhir_coder.terminology.header import parse_date
-
-    try:
-        return parse_date(text)
-    except ValueError as error:
-        raise FhirCoderError(f"--date: {error}") from None
 
 
 def _born(age: str, on: date) -> date:
@@ -144,27 +135,43 @@ def _more(choice: Any) -> str:
     epilog=examples(
         "fhir-coder tables import nlm-map SnomedCT_ManagedServiceUS_PRODUCTION.zip -c site/fhir-coder.toml",
         "fhir-coder tables import charge-master cdm.csv -c site/fhir-coder.toml",
+        "fhir-coder tables import hcpcs HCPC2026_APR.zip -c site/fhir-coder.toml",
+        "fhir-coder tables import cpt cpt-2026.csv --covers-from 2026-01-01 --covers-to 2026-12-31",
     ),
 )
 @explained
 def tables_import(
-    kind: Annotated[str, typer.Argument(help="nlm-map, gem, charge-master or concept-map.")],
+    kind: Annotated[str, typer.Argument(help="nlm-map, gem, charge-master, concept-map; a code set: hcpcs, cpt ...")],
     file: Annotated[Path, typer.Argument(help="The file as its publisher gives it.", exists=True, dir_okay=False)],
+    *,
     config: Config = None,
     name: Annotated[str, typer.Option("--id", help="Id of the table, where not the kind's own.")] = "",
     replace: Annotated[bool, typer.Option(help="Overwrite a table that was not imported.")] = False,
+    covers_from: Annotated[
+        str, typer.Option(help="Of a code set: the day from which on it has every valid code (2026-01-31).")
+    ] = "",
+    covers_to: Annotated[str, typer.Option(help="Of a code set: the last day it knows; open if left out.")] = "",
+    edition: Annotated[str, typer.Option(help="Of a code set: what the edition is called.")] = "",
 ) -> None:
-    """Make a table of a file in the site's table folder: whole and checked, or not at all."""
-    from fhir_coder.shipped import shipped
+    """Make a table or code set of a file in the site's table folder: whole and checked, or not at all."""
     from fhir_coder.terminology import open_codesets
+    from fhir_coder.terminology.codesets.importing import IMPORTED_KINDS
     from fhir_coder.terminology.draft import Source
     from fhir_coder.terminology.importing import IMPORTERS, import_table
 
+    if kind in IMPORTED_KINDS:
+        if name or replace:
+            raise FhirCoderError("--id and --replace are for mapping tables, not for code sets")
+        _import_codes(kind, file, config, (covers_from, covers_to, edition))
+        return
+    if covers_from or covers_to or edition:
+        raise FhirCoderError("--covers-from, --covers-to and --edition are for code sets, not for mapping tables")
     importer = next((one for one in IMPORTERS if one.kind == kind), None)
     if importer is None:
-        raise FhirCoderError(f"unknown kind of file: write one of {', '.join(one.kind for one in IMPORTERS)}")
+        kinds = (*(one.kind for one in IMPORTERS), *IMPORTED_KINDS)
+        raise FhirCoderError(f"unknown kind of file: write one of {', '.join(kinds)}")
     folder = _site_folder(config)
-    with open_codesets(shipped("mappings") / "codesets") as code_sets:
+    with open_codesets(*_codeset_folders(config)) as code_sets:
         source = Source(file, code_sets, date.today(), lambda text: typer.echo(text, err=True))
         made = import_table(importer, source, folder, name, replace)
     table = made.table
@@ -172,6 +179,27 @@ def tables_import(
     if made.replaced:
         typer.echo(f"replaces version {made.replaced}")
     typer.echo("next: fhir-coder tables check; a running service reads tables when it starts")
+
+
+def _import_codes(kind: str, file: Path, config: Path | None, said: tuple[str, str, str]) -> None:
+    from fhir_coder.terminology.codesets.importing import Edition, import_codes
+
+    first, last, label = said
+    edition = Edition(
+        label,
+        day_of(first, "--covers-from") if first else None,
+        day_of(last, "--covers-to") if last else None,
+    )
+    for made in import_codes(kind, file, _site_folder(config) / "codesets", edition):
+        instead = ", in place of the edition of that day" if made.replaced else ""
+        typer.echo(f"{made.rows:,} rows, from {made.covers_from} on, in {made.file}{instead}")
+    typer.echo("next: fhir-coder codes list; a running service reads code sets when it starts")
+
+
+def _codeset_folders(config: Path | None) -> tuple[Path, ...]:
+    from fhir_coder.settings import load_settings
+
+    return load_settings(config).codeset_folders()
 
 
 def _site_folder(config: Path | None) -> Path:

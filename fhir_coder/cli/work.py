@@ -17,7 +17,7 @@ def work_list(config: Config = None, as_json: AsJson = False) -> None:
     """Open work items, oldest first."""
     from fhir_coder.worklist import list_open
 
-    columns = ["id", "kind", "chart_key", "reason", "text", "opened_at"]
+    columns = ["id", "kind", "chart_key", "message_id", "reason", "text", "opened_at"]
     print_list(lambda ledger, _status, limit: list_open(ledger, limit), columns, (config, "", 200), as_json)
 
 

@@ -44,13 +44,18 @@ def code_set_not_loaded(context: ClaimContext) -> Iterator[Hit]:
 
 
 def modifier_not_valid(context: ClaimContext) -> Iterator[Hit]:
-    """A HCPCS Level II modifier that the code set does not have, or not on this date."""
+    """A modifier that its list, of HCPCS Level II or of CPT, does not have, or not on this date."""
     on = context.coded.chart.service_date
     for index, line in enumerate(context.coded.lines):
         day = day_of(line.service_date) or on
         for position, modifier in enumerate(line.modifiers):
             if day and context.code_sets.modifier_validity(modifier.code, day) is Validity.INVALID:
-                yield f"Claim.item[{index}].modifier[{position}]", f"not a HCPCS Level II modifier on {day.isoformat()}"
+                text = f"not a {_modifier_title(modifier.code)} modifier on {day.isoformat()}"
+                yield f"Claim.item[{index}].modifier[{position}]", text
+
+
+def _modifier_title(code: str) -> str:
+    return "CPT" if code[:1].isdigit() else "HCPCS Level II"
 
 
 def pcs_outside_stay(context: ClaimContext) -> Iterator[Hit]:

@@ -41,7 +41,7 @@ _ALL_OF_A_PERSON = ("identifiers", "name", "birth_date", "sex", "address", "phon
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A PID, an MRG after it, and the PV1 after that; one message may hold several."""
+    """A PID, an MRG after it, and its PV1; one message may hold several."""
 
     pid: Segment
     mrg: Segment
@@ -88,7 +88,15 @@ def read_merges(source: Source) -> tuple[FiledFact, ...]:
 _KINDS = {"VN": VISIT, "AN": ACCOUNT, "AV": ALTERNATE_VISIT}
 
 
-def _groups(source: Source) -> Iterator[_Group]:
+def _groups(source: Source) -> list[_Group]:
+    """Where there is one MRG, a PV1 that a sender put before it belongs to it all the same."""
+    groups = list(_in_order(source))
+    if len(groups) == 1 and groups[0].pv1 is None:
+        return [replace(groups[0], pv1=source.message.segment("PV1"))]
+    return groups
+
+
+def _in_order(source: Source) -> Iterator[_Group]:
     """A41 and A45 name several visits of a patient, A40 and A42 several patients."""
     pid: Segment | None = None
     group: _Group | None = None

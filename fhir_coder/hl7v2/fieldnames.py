@@ -5,7 +5,6 @@ Loaded only when somebody asks to see a message parsed: it brings the structures
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,8 +16,9 @@ from hl7apy.exceptions import ChildNotFound
 from fhir_coder.hl7v2.reader import Er7Message, Segment, Syntax
 
 _NEAREST, _LATEST = "2.5.1", "2.8.2"
+VERSIONS = tuple(sorted(SUPPORTED_LIBRARIES))
+"""The versions whose structures and names are known."""
 _SHORT = frozenset({"bp", "cob", "dod", "drg", "hl7", "icd", "id", "ndc", "npi", "oid", "poa", "ssn", "uid"})
-_OWN_NAME = re.compile(r"_[A-Z][A-Z0-9]{2}$")
 
 Reference = Any
 """A node of hl7apy's references: kind, children, datatype, title, table, length."""
@@ -46,7 +46,7 @@ def parts_of(segment: Segment, version: str) -> Iterator[Part]:
         raw, path = segment.raw(number), f"{segment.path}-{number}"
         reference = references.get(number)
         if segment.name in ("MSH", "FHS", "BHS") and number <= 2:
-            yield Part(path, _name(reference), raw)
+            yield Part(path, _name(reference, path), raw)
             continue
         repetitions = raw.split(syntax.repetition)
         for place, repetition in enumerate(repetitions, 1):
@@ -74,9 +74,9 @@ def _parts(raw: str, reference: Reference, path: str, syntax: Syntax, depth: int
     mark = (syntax.component, syntax.subcomponent, "")[depth]
     inner = raw.split(mark) if mark and mark in raw else [raw]
     if len(inner) == 1 and not (depth == 0 and syntax.subcomponent in raw):
-        yield Part(path, _name(reference), syntax.unescape(raw.strip()), depth)
+        yield Part(path, _name(reference, path), syntax.unescape(raw.strip()), depth)
         return
-    yield Part(path, _name(reference), "", depth)
+    yield Part(path, _name(reference, path), "", depth)
     children = reference[1] if reference and reference[0] == "sequence" else ()
     for place, one in enumerate(inner, 1):
         child = children[place - 1][1] if place <= len(children) else None
@@ -96,11 +96,11 @@ def _fields(segment: str, version: str) -> dict[int, Reference]:
     return found
 
 
-def _name(reference: Reference) -> str:
-    """`PATIENT_IDENTIFIER_LIST` as `Patient identifier list`."""
+def _name(reference: Reference, path: str) -> str:
+    """`PATIENT_IDENTIFIER_LIST` as `Patient identifier list`, `SET_ID_PID` of PID as `Set ID`."""
     title = reference[3] if reference else None
     if not title:
         return ""
-    words = _OWN_NAME.sub("", title).replace("_S_", "'s_").lower().split("_")
+    words = title.removesuffix(f"_{path[:3]}").replace("_S_", "'s_").lower().split("_")
     text = " ".join(word.upper() if word in _SHORT else word for word in words)
     return text[:1].upper() + text[1:]

@@ -84,10 +84,13 @@ class Reception:
 class Conversation:
     """A connection of a feed, from its first byte to its end."""
 
-    def __init__(self, reception: Reception, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reception: Reception, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str
+    ) -> None:
         self._feed, self._desk, self._answers = reception.feed, reception.desk, reception.answers
         self._room, self._held = reception.room, 0
         self._reader, self._writer = reader, writer
+        self._host = host  # whom to call: many peers may share a feed
         self._splitter = FrameSplitter(limit=self._feed.max_frame_bytes)
         self._since = asyncio.get_running_loop().time()
         self._task = asyncio.current_task()
@@ -108,7 +111,7 @@ class Conversation:
                 await self._take(chunk)
         except TimeoutError:
             if not self._is_stopping:
-                log.warning("connection_idle", feed=self._feed.name, bytes=self._splitter.pending)
+                log.warning("connection_idle", feed=self._feed.name, host=self._host, bytes=self._splitter.pending)
                 return
         if self._is_stopping:
             await self._take(await self._rest())
@@ -195,7 +198,7 @@ class Conversation:
             elif isinstance(piece, GivenUp):
                 answers += refuse(piece.head, AckError("", "207", NO_ROOM), at, style)
             elif content is not None and content.is_blank:
-                log.warning("frame_empty", feed=self._feed.name)
+                log.warning("frame_empty", feed=self._feed.name, host=self._host)
                 answers += refuse(b"", AckError("", "100", "the frame is empty"), at, style)
             elif content is not None:
                 answers += answer_frame(content, [next(kept) for _ in content.messages], at, style)
@@ -226,7 +229,7 @@ class Conversation:
     def _report(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             if isinstance(piece, Oversize | GivenUp | HalfFrame | Noise):
-                log.warning(EVENTS[type(piece)], feed=self._feed.name, bytes=piece.size)
+                log.warning(EVENTS[type(piece)], feed=self._feed.name, host=self._host, bytes=piece.size)
 
 
 EVENTS: dict[type[Piece], str] = {

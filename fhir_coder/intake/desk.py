@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_coder.logs import error_place, log
+from fhir_coder.logs import error_name, error_place, log
 from fhir_coder.store import Ledger, fhir_resources, messages
 from fhir_coder.store.fhir_resources import Asked, Filed
 from fhir_coder.store.inbox import Inbox
@@ -72,6 +72,7 @@ class IntakeDesk:
         self._ledger, self._on_kept, self._inbox = ledger, on_kept, inbox
         self._waiting: queue.SimpleQueue[_Group | _Request | None] = queue.SimpleQueue()
         self._tally = _Tally()
+        self._is_untidy = False
         self._thread = threading.Thread(target=self._serve, name="intake", daemon=True)
         self._thread.start()
 
@@ -110,10 +111,21 @@ class IntakeDesk:
             if batch:
                 self._commit(batch)
             elif self._inbox:
-                self._inbox.tidy()
+                self._tidy(self._inbox)
             self._tally.report(now=is_stopping or not batch)
         if self._inbox:
             self._inbox.close()
+
+    def _tidy(self, inbox: Inbox) -> None:
+        """Have the inbox tidied; told once where it cannot be. A full disk must not end this thread: it answers all."""
+        try:
+            inbox.tidy()
+        except Exception as error:  # it is tried again when there is time again
+            if not self._is_untidy:
+                log.error("inbox_not_tidied", error=error_name(error), where=error_place(error))
+            self._is_untidy = True
+        else:
+            self._is_untidy = False
 
     def _next_batch(self) -> tuple[list[_Group | _Request], bool]:
         """What waits, and whether it is the last; nothing where nothing comes for a while."""
@@ -147,7 +159,7 @@ class IntakeDesk:
         try:
             kept = self._keep_all(incoming)
         except Exception as error:  # nobody is acknowledged: each waiter learns it
-            log.error("intake_failed", messages=len(incoming), error=type(error).__name__, where=error_place(error))
+            log.error("intake_failed", messages=len(incoming), error=error_name(error), where=error_place(error))
             for group in groups:
                 group.told(error)
         else:
@@ -173,7 +185,7 @@ class IntakeDesk:
                 filed = [self._filed(connection, one.asked) for one in requests]
         except Exception as error:
             number = sum(len(one.asked) for one in requests)
-            log.error("intake_failed", messages=number, error=type(error).__name__, where=error_place(error))
+            log.error("intake_failed", messages=number, error=error_name(error), where=error_place(error))
             for request in requests:
                 request.filed.set_exception(error)
             return
@@ -187,7 +199,7 @@ class IntakeDesk:
             with connection.begin_nested():
                 return fhir_resources.file_all(connection, asked, self._ledger.patient_key, self._ledger.clock())
         except Exception as error:
-            log.error("intake_failed", messages=len(asked), error=type(error).__name__, where=error_place(error))
+            log.error("intake_failed", messages=len(asked), error=error_name(error), where=error_place(error))
             return error
 
 

@@ -20,7 +20,7 @@ from fhir_coder.errors import UnreadableError
 from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.intake.fhir_client import FhirServer
 from fhir_coder.intake.fhir_errors import FhirServerError, StoppedError
-from fhir_coder.intake.fhir_pages import begin_of, read_instant
+from fhir_coder.intake.fhir_pages import begin_of, read_instant, reading_place
 from fhir_coder.intake.fhir_pull import Tally, incoming_of, keep
 from fhir_coder.intake.groups import blocks_of, in_groups
 from fhir_coder.intake.stream import TooLarge, inflated, payloads_of_stream
@@ -201,9 +201,9 @@ class FhirBulk:
 
 
 def _files(manifest: Any) -> Iterator[_File]:
-    """The files of a manifest: what is there, what was deleted, what went wrong."""
+    """The files of a manifest: what is there (charges first), what was deleted, what went wrong."""
     for kind in ("output", "deleted", "error"):
-        for listed in objects(manifest, kind):
+        for listed in sorted(objects(manifest, kind), key=lambda file: reading_place(text(file, "type"))):
             if url := text(listed, "url"):
                 yield _File(url, kind)
 

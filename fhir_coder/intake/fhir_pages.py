@@ -242,6 +242,17 @@ def read_capabilities(statement: Json) -> Capabilities:
     return Capabilities(parameters, includes)
 
 
+def reading_place(resource_type: str) -> int:
+    """Where a type stands in the order of reading: what makes a claim's lines comes before all else.
+
+    A visit known to be over before its charges came would be billed without them, and then replaced.
+    """
+    return 0 if resource_type in _LINES else 1
+
+
+_LINES = ("ChargeItem", "Procedure", "Immunization")
+
+
 def search_path(resource_type: str, since: datetime, count: int, includes: list[str]) -> str:
     """A search for what was changed at a time or later, the oldest change first."""
     changed = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

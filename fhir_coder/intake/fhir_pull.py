@@ -24,6 +24,7 @@ from fhir_coder.intake.fhir_pages import (
     asked_from,
     read_capabilities,
     read_page,
+    reading_place,
     references_of,
     search_path,
 )
@@ -76,7 +77,7 @@ class FhirPull:
         capabilities = self._known_capabilities()
         resources = _Resources(self._feed, self._server, capabilities, tally)
         refused: list[FhirServerError] = []
-        for resource_type in self._feed.types:
+        for resource_type in sorted(self._feed.types, key=reading_place):
             if not capabilities.serves(resource_type):
                 continue
             try:

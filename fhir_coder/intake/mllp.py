@@ -121,12 +121,12 @@ class MllpListener:
             if self._names and not self._names & names_in(writer.get_extra_info("peercert") or {}):
                 log.warning("connection_refused", feed=self._feed.name, host=host, reason="certificate_name")
                 return
-            await self._converse(reader, writer)
+            await self._converse(reader, writer, host)
         except OSError:
             pass  # the peer went away: what was acknowledged is on the disk
         except Exception as error:  # the other connections go on; this peer sends again what was not answered
             where = error_place(error)
-            log.error("connection_failed", feed=self._feed.name, error=type(error).__name__, where=where)
+            log.error("connection_failed", feed=self._feed.name, host=host, error=type(error).__name__, where=where)
         finally:
             writer.close()
             with suppress(OSError, TimeoutError):
@@ -146,8 +146,8 @@ class MllpListener:
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = Conversation(self._reception, reader, writer)
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        conversation = Conversation(self._reception, reader, writer, host)
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = conversation

@@ -57,6 +57,11 @@ class Settings(Section):
         site = (self.tables.dir,) if self.tables.dir else ()
         return (*site, shipped("mappings")) if self.tables.shipped else site
 
+    def codeset_folders(self) -> tuple[Path, ...]:
+        """The folders of code lists, the one that wins first."""
+        site = (self.tables.dir / "codesets",) if self.tables.dir else ()
+        return (*site, shipped("mappings") / "codesets")
+
     def store_path(self) -> Path:
         """The ledger's file."""
         return Path(self.store.url.removeprefix("sqlite:///"))

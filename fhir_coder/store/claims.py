@@ -18,6 +18,7 @@ from fhir_coder.model import (
     Outcome,
     OutcomeKind,
     Purpose,
+    Severity,
 )
 from fhir_coder.store import items, work
 from fhir_coder.store.events import Change, events_of, record
@@ -116,6 +117,8 @@ def insert_claim(connection: Connection, filed: Filed, at: datetime) -> str:
     connection.execute(insert(claims).values(row))
     about = f", {_ABOUT[draft.purpose]} {draft.replaces}" if draft.replaces else ""
     why = f"revision {draft.revision}{about}"
+    if draft.status is ClaimStatus.HELD:
+        why += f"; held by {_held_by(_explained(draft))}"
     record(connection, at, Change("claim", claim_id, "", draft.status, why))
     if draft.status is ClaimStatus.READY:
         work.ask(connection, "submit", claim_id, at)
@@ -127,7 +130,9 @@ def rewrite_held(connection: Connection, row: ClaimRow, filed: Filed, at: dateti
     status = filed.draft.status
     values = _content(filed) | {"hold": "edits" if status is ClaimStatus.HELD else "", "updated_at": at}
     connection.execute(update(claims).where(claims.c.id == row.id).values(values))
-    move(connection, row, status, "its chart changed", at)
+    holds, held = _held_by(_explained(filed.draft)), _held_by(row.explained)
+    why = f"held by {holds}" if holds else f"settled: {held}" if held else "its chart changed"
+    move(connection, row, status, why, at)
     if status is ClaimStatus.READY:
         work.ask(connection, "submit", row.id, at)
 
@@ -135,6 +140,13 @@ def rewrite_held(connection: Connection, row: ClaimRow, filed: Filed, at: dateti
 def explains_the_same(row: ClaimRow, filed: Filed) -> bool:
     """Whether a claim has the same traces, findings and gaps as a draft."""
     return bool(row.explained == _explained(filed.draft))
+
+
+def _held_by(explained: str) -> str:
+    """The edits and gap reasons that hold a claim, by name."""
+    said = orjson.loads(explained)
+    edits = {f["edit"] for f in said["findings"] if f["severity"] == Severity.REJECT}
+    return ", ".join(sorted(edits | {g["reason"] for g in said["gaps"]}))
 
 
 def _explained(draft: ClaimDraft) -> str:

@@ -106,7 +106,8 @@ class Inbox:
                 self._remove(2 * len(fresh))
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has undone it already
+                self._db.execute("ROLLBACK")
             raise
 
     @property
@@ -163,16 +164,19 @@ class InboxReader:
             self._db.close()
 
     def file(self) -> int:
-        """File all that waits, in its order; answers how many messages."""
+        """File all that waits now, in its order; answers how many messages. What comes meanwhile waits."""
         number, db = 0, self._opened()
-        while db and db.execute("SELECT 1 FROM inbox WHERE seq > ? LIMIT 1", [self._filed]).fetchone():
+        last = db.execute("SELECT max(seq) FROM inbox").fetchone()[0] or 0 if db else 0
+        while db and self._filed < last:
             with self._ledger.writing() as connection:
-                self._filed = _place(connection, self._name)
-                rows = _next_rows(db, self._filed)
+                filed = _place(connection, self._name)
+                rows = _next_rows(db, filed)
                 for at, group in groupby(rows, lambda row: str(row["received_at"])):
                     messages.insert_fresh(connection, [_fresh(row) for row in group], datetime.fromisoformat(at))
                 if rows:
-                    connection.execute(_MOVED_ON, {"name": self._name, "filed": rows[-1]["seq"]})
+                    filed = rows[-1]["seq"]
+                    connection.execute(_MOVED_ON, {"name": self._name, "filed": filed})
+            self._filed = filed
             number += len(rows)
         return number
 

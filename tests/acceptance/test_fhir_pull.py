@@ -143,6 +143,21 @@ def test_all_pages_and_all_they_refer_to_are_kept_once(server: Server, reading: 
     ]
 
 
+@pytest.mark.parametrize("bulk", ["", "system"])
+def test_charges_are_read_before_the_visits_that_they_bill(server: Server, tmp_path: Path, bulk: str) -> None:
+    """A finished visit whose charges are still to come would be billed by its class, and then replaced."""
+    charged = {"resourceType": "ChargeItem", "meta": {"lastUpdated": at(1)}}
+    server.set(resources=[*visits(3), *({**charged, "id": f"i{number}"} for number in range(3))])
+    reading = Reading(server, tmp_path, bulk=bulk)
+    reading.read()
+
+    with reading.ledger.reading() as connection:
+        types = list(connection.execute(select(messages.c.type).order_by(messages.c.id)).scalars())
+    assert types[:3] == ["ChargeItem"] * 3
+    assert types.count("Encounter") == 3
+    reading.close()
+
+
 def test_resources_are_kept_as_the_server_wrote_them(server: Server, reading: Reading) -> None:
     amount = {"resourceType": "Encounter", "id": "e", "meta": {"lastUpdated": at(0)}, "length": {"value": 1.5}}
     server.set(resources=[amount])

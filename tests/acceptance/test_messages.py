@@ -127,6 +127,7 @@ def test_a_message_is_edited_in_the_persons_own_editor_with_segments_on_lines(
     with trial.mllp() as client:
         client.send(covid.replace(b"LK000101", b""))  # no control id: quarantined
     (broken,) = listed(trial, "--status", "quarantined")
+    assert broken["id"] in command(trial, "work", "list")
     editor = tmp_path / "editor"
     editor.write_text(
         "#!/bin/sh\ngrep -c '' \"$1\" > " + str(tmp_path / "lines") + "\nsed -i 's/DFT_P03||/DFT_P03|LK9|/' \"$1\"\n"

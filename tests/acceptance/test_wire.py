@@ -63,7 +63,8 @@ def test_a_frame_without_end_block_is_not_answered_and_the_next_one_is(tmp_path:
         peer.put(b"\x0b" + message("LOST") + frame(message("NEXT")))
         assert peer.answers(1) == [("AA", "NEXT")]
         assert wire.stored() == {"NEXT": 1}
-        assert len(wire.logged("frame_cut_off")) == 1
+        [cut_off] = wire.logged("frame_cut_off")
+        assert (cut_off["feed"], cut_off["host"]) == ("wire", "127.0.0.1")  # whom to call
 
 
 def test_a_connection_that_ends_in_a_frame_leaves_an_event_and_no_message(tmp_path: Path) -> None:
@@ -162,6 +163,7 @@ def test_a_silent_connection_is_closed_with_an_event(tmp_path: Path, begun: byte
         assert peer.answers(1) == [("AA", "I1")]
         assert peer.is_closed()
         [idle] = wire.logged("connection_idle")
+        assert idle["host"] == "127.0.0.1"
         assert idle["bytes"] == (len(begun) if begun.startswith(b"\x0b") else 0)
 
 

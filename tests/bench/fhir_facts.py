@@ -23,7 +23,7 @@ from fhir_coder.model import Message
 from fhir_coder.shipped import shipped
 from tests.bench.rounds import rate
 
-SYNTHEA = Path("/work/shared/data/synthea")
+SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
 BUNDLE_BYTES = 16_000_000
 _URN = re.compile(r"urn:uuid:[0-9a-f-]{36}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -176,6 +177,15 @@ def test_a_visit_that_got_another_number_is_billed_once_under_it(app: App, move_
     assert folded.visit.number is not None
     assert folded.visit.number.value == "V2"
     assert not [status for status, _ in claim_rows(app, OLD) if status != "voided"]
+    assert len([status for status, _ in claim_rows(app, NEW) if status != "voided"]) == 1
+
+
+def test_a_move_whose_mrg_stands_after_the_pv1_moves_the_visit_all_the_same(app: App) -> None:
+    """HL7 v2 puts MRG before PV1; some senders do not, and one MRG can mean one PV1 only."""
+    take(app, billed(), adt("A50", pid(), pv1("V2"), "MRG|A^^^CLINIC^MR||||V1^^^CLINIC", minute=30))
+
+    assert chart(app, OLD).moved_to == NEW
+    assert [c.identity for c in chart(app, NEW).charges] == ["T1"]
     assert len([status for status, _ in claim_rows(app, NEW) if status != "voided"]) == 1
 
 
@@ -404,6 +414,16 @@ def test_a_timeline_says_what_each_message_did_in_the_order_of_events(app: App) 
         assert said in text
     assert text.index("DFT^P03") < text.index("CLM-")
     assert not [word for word in ("Older", "Olga", "Peoria", "MEM1") if word in text]
+
+
+def test_a_timeline_says_what_held_a_claim_and_what_let_it_go(app: App) -> None:
+    insured = "|".join(["IN1", "1", "LAKE-PPO", "LAKE1", "Lakeshore PPO", *[""] * 44, "MEM1"])
+    take(app, adt("A04", pid(), pv1(), DG1, insured, minute=1))
+    assert "revision 1; held by visit-open" in timeline_text(app, OLD)
+
+    take(app, adt("DFT^P03", pid(), pv1(end="202611031000"), DG1, FT1, minute=10))
+
+    assert re.search(r"held → ready +settled: visit-open", timeline_text(app, OLD))
 
 
 def test_a_chart_as_of_a_time_knows_only_what_had_come_by_then(app: App) -> None:

@@ -106,3 +106,16 @@ def test_every_visit_of_the_trial_data_has_a_claim_or_a_stated_reason(app: App, 
         assert (claim.status == "ready") == (not reasons)
     charted = {key for m in conversion.messages for key in m.chart_keys}
     assert charted == {c.chart_key for c in conversion.claims} | set(conversion.cancelled)
+
+
+def test_a_resource_that_cannot_be_used_holds_the_visit_it_is_about(app: App) -> None:
+    folder = shipped("fixtures") / "visits" / "fhir-diagnosis-corrected"
+    visit = orjson.loads((folder / "01-bundle.json").read_bytes()) | {"timestamp": "2026-11-19T20:00:00Z"}
+    charge = next(e["resource"] for e in visit["entry"] if e["resource"]["resourceType"] == "ChargeItem")
+    later = {"meta": {"lastUpdated": "2026-11-20T08:00:00Z"}, "modifierExtension": [{"url": "urn:not"}]}
+    whole = app.convert([orjson.dumps(visit)])
+    held = app.convert([orjson.dumps(visit), orjson.dumps(charge | later)])
+    assert [c.status for c in whole.claims] == ["ready"]
+    assert [c.status for c in held.claims] == ["held"]
+    assert any("modifierExtension" in finding.path for finding in held.claims[0].findings)
+    assert [m.status for m in held.messages] == ["charted", "quarantined"]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import ObjectNotExecutableError
+from structlog.testing import capture_logs
 
+from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.intake.payloads import read_header
 from fhir_coder.model import Answered, Header, MessageFormat, MessageStatus
 from fhir_coder.store import Ledger, inbox, messages, open_ledger, work
@@ -18,6 +22,7 @@ from fhir_coder.store.inbox import Inbox, InboxReader, file_inbox, inbox_path
 from fhir_coder.store.messages import Incoming, Kept
 from fhir_coder.store.schema import events, work_items
 from fhir_coder.store.schema import messages as message_table
+from tests.wire import wait_for
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 FHIR = b'{"resourceType": "Patient", "id": "p1"}'
@@ -137,6 +142,20 @@ def test_only_what_the_ledger_has_leaves_the_inbox(ledger: Ledger, box: Inbox) -
     assert (rows_in(ledger), box.is_empty, len(stored(ledger))) == (0, True, 1201)
 
 
+def test_an_inbox_that_cannot_be_tidied_stops_no_intake(ledger: Ledger, box: Inbox) -> None:
+    with closing(sqlite3.connect(inbox_path(ledger.path), isolation_level=None)) as other, capture_logs() as events:
+        desk = IntakeDesk(ledger, lambda: None, box)
+        desk.keep_together([v2("1")]).result(10)
+        other.execute("BEGIN IMMEDIATE")  # as a full disk does, it lets nothing be removed
+        assert wait_for(lambda: [e for e in events if e["event"] == "inbox_not_tidied"])
+        [told] = [e for e in events if e["event"] == "inbox_not_tidied"]
+        assert told["error"] == "OperationalError SQLITE_BUSY"
+        other.execute("ROLLBACK")
+        assert [kept.status for kept in desk.keep_together([v2("2")]).result(10)] == [MessageStatus.RECEIVED]
+        desk.close()
+    assert file_inbox(ledger) == 2
+
+
 def test_numbers_are_never_used_again_after_the_inbox_was_emptied(ledger: Ledger, box: Inbox) -> None:
     box.keep_all([v2("1")], NOON)
     file_inbox(ledger)
@@ -169,3 +188,29 @@ def test_a_long_backlog_is_removed_while_messages_come(
         file_inbox(ledger)
     assert rows_in(ledger) < 60
     assert len(stored(ledger)) == 200
+
+
+def test_a_commit_that_fails_is_done_again_though_nothing_more_comes(
+    ledger: Ledger, box: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.keep_all([v2("1")], NOON)
+    reader = InboxReader(ledger)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "_MOVED_ON", "not a statement")
+        with pytest.raises(ObjectNotExecutableError):
+            reader.file()
+    assert (reader.file(), len(stored(ledger))) == (1, 1)
+    reader.close()
+
+
+def test_filing_ends_though_messages_keep_coming(ledger: Ledger, box: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter(range(1, 1000))
+    box.keep_all([v2("0")], NOON)
+    insert = messages.insert_fresh
+
+    def insert_while_more_comes(*arguments: Any) -> None:
+        box.keep_all([v2(str(next(numbers)))], NOON)
+        insert(*arguments)
+
+    monkeypatch.setattr(messages, "insert_fresh", insert_while_more_comes)
+    assert (file_inbox(ledger), len(stored(ledger))) == (1, 1)

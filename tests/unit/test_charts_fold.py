@@ -302,6 +302,14 @@ def test_a_timeline_shows_words_in_the_place_of_a_code_to_nobody() -> None:
     assert [c.kind for c in entries[0].changes] == ["patient", "visit", "charge"]
 
 
+def test_a_timeline_tells_the_amount_of_one_unit_from_the_amount_of_all() -> None:
+    whole = charge(identity="T1", quantity=Decimal(2), amount=money("24.00"))
+    single = charge(identity="T2", quantity=Decimal(2), amount=None, unit_amount=money("12.00"))
+    [entry] = timeline(KEY, [said(whole, single)])
+
+    assert [change.what.partition("   ")[2] for change in entry.changes] == ["2 for USD 24.00", "2 × USD 12.00"]
+
+
 def test_a_message_that_says_nothing_new_changes_nothing() -> None:
     entries = timeline(KEY, [said(diagnosis(), at=at(1)), said(diagnosis(), message="m2", at=at(2))])
 

@@ -110,6 +110,20 @@ def test_a_modifier_that_hcpcs_does_not_have_is_rejected_and_one_of_cpt_is_not_j
         assert found("modifier-not-valid", right, sets) == []
 
 
+def test_cpt_is_checked_once_its_list_is_there() -> None:
+    cpt = CodeList("CPT (test)", date(2026, 1, 1), {"9000A": "made up"}, {"9000A": ((None, date(2026, 11, 2)),)})
+    modifiers = CodeList("CPT modifiers (test)", date(2026, 1, 1), {"25": "made up"}, {"25": ((None, None),)})
+    with CodeSets(others={"cpt": cpt, "cpt-modifiers": modifiers}) as sets:
+        right = good_chart(charge(coded(System.CPT, "9000A"), service_date=When("2026-11-02")))
+        ended = good_chart(charge(coded(System.CPT, "9000A"), service_date=When("2026-11-03")))
+        modified = good_chart(charge(modifiers=(Coding("", "25"), Coding("", "26"), Coding("", "LT"))))
+
+        assert found("code-set-not-loaded", right, sets) == found("code-not-valid", right, sets) == []
+        assert [f.path for f in found("code-not-valid", ended, sets)] == ["Claim.item[0]"]
+        (hit,) = found("modifier-not-valid", modified, sets)
+        assert (hit.path, hit.text) == ("Claim.item[0].modifier[1]", "not a CPT modifier on 2026-11-03")
+
+
 def test_icd_10_pcs_bills_a_stay_and_warns_elsewhere(code_sets: CodeSets) -> None:
     line = charge(coded(System.ICD10PCS, "0DTJ4ZZ"))
 

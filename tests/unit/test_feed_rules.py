@@ -446,6 +446,20 @@ def test_feeds_try_shows_every_fact_with_its_path_and_makes_no_ledger(tmp_path: 
     assert not list(tmp_path.glob("*.db"))
 
 
+def test_feeds_try_sends_no_control_character_to_the_terminal(tmp_path: Path, site: Path) -> None:
+    file = tmp_path / "m.hl7"
+    file.write_bytes(body("PID|1||5^^^A^MR||D\x1b[31mE^A\\.br\\B", *VISIT[1:]))
+    _, text, _ = run("feeds", "try", str(file), "--feed", "adt", "-c", str(site))
+    assert "D␛[31mE A␊B" in text
+
+
+def test_check_refuses_a_version_that_is_not_known(tmp_path: Path) -> None:
+    file = tmp_path / "m.hl7"
+    file.write_bytes(body(*VISIT))
+    status, _, told = run("check", str(file), "--version", "9.9")
+    assert (status, "2.8.2" in told) == (1, True)
+
+
 def test_feeds_try_as_json_has_paths_keys_and_problems(tmp_path: Path, site: Path) -> None:
     file = tmp_path / "m.hl7"
     file.write_bytes(body(*VISIT, FT1.format(1, "9"), "ZFT|1|much") + b"\r" + body(kind="ADT^A30") + b"\rMSH|bad")

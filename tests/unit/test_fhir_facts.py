@@ -45,7 +45,7 @@ from fhir_coder.model import (
 
 F = TypeVar("F", bound=Fact)
 VISIT = "Patient/1/Encounter/7"
-SYNTHEA = Path("/work/shared/data/synthea")
+SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
 
 
 def read(resource: Json, rules: FhirRules | None = None, message: str = "m1") -> MessageFacts:

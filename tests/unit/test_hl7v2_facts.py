@@ -42,7 +42,7 @@ from fhir_coder.model import (
     When,
 )
 
-TRIALS = Path("/work/shared/data/hl7v2")
+TRIALS = Path(__file__).parents[3] / "shared" / "data" / "hl7v2"
 RULES = FeedRules(
     time_zone="America/Chicago",
     concepts={

