@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench fuzz soak wheel clean
+.PHONY: demo test lint bench fuzz soak icd10-notes wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/fhir-coder demo
@@ -27,6 +27,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.fhir_facts
 	$(BIN)/python -m tests.bench.durable_acks
 	$(BIN)/python -m tests.bench.charts
+	$(BIN)/python -m tests.bench.edits
+	$(BIN)/python -m tests.bench.ncci
 
 # Many more examples for the property tests.
 fuzz: $(VENV)/.dev
@@ -36,6 +38,10 @@ fuzz: $(VENV)/.dev
 soak: $(VENV)/.dev
 	FHIR_CODER_KILLS=50 FHIR_CODER_STREAM_MB=1000 $(BIN)/python -m pytest tests/acceptance -q
 	FHIR_CODER_SEEDS=$${FHIR_CODER_SEEDS:-60} $(BIN)/python -m pytest tests/chaos -n 2 -q
+
+# The shipped notes of ICD-10-CM, made anew of the tabular list that is installed.
+icd10-notes: $(VENV)/.dev
+	$(BIN)/python -m fhir_coder.terminology.codesets.note_rows mappings/codesets/icd10cm-notes.csv
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import count
@@ -13,15 +14,18 @@ from types import TracebackType
 from fhir_coder import fhir, hl7v2
 from fhir_coder.conformance_check import feed_check
 from fhir_coder.conversion import Conversion, Source, convert_sources
+from fhir_coder.delivery import PayerLine, TryLog
 from fhir_coder.feed_hooks import load_hooks
-from fhir_coder.payers import ClientOptions, PayerClient
+from fhir_coder.model import Validity
+from fhir_coder.payers import ClientOptions, PayerClient, profile_of
+from fhir_coder.payers.breaker import BreakerPolicy
 from fhir_coder.payers.decide import RetryPolicy
-from fhir_coder.pipeline import Rulebook
+from fhir_coder.pipeline import FeedCheck, Rulebook
 from fhir_coder.settings import Feed, PayerSettings, Settings, SiteSettings, example_settings, load_settings
-from fhir_coder.stages import PayerLine, Stages, TryLog
+from fhir_coder.stages import Stages
 from fhir_coder.store import Ledger, open_ledger
 from fhir_coder.store.inbox import file_inbox
-from fhir_coder.terminology import Tables, load_tables, open_codesets
+from fhir_coder.terminology import CodeSets, Tables, load_tables, open_codesets
 
 V2_TABLES = (
     "v2-sex",
@@ -64,29 +68,56 @@ class App:
     @cached_property
     def tables(self) -> Tables:
         """The mapping tables, site over shipped."""
-        return load_tables(self.settings.table_folders(), when_unknown=self.settings.tables.when_unknown)
+        return self.load_tables()
+
+    def load_tables(self) -> Tables:
+        """Read the mapping tables as they are now. Raises TableError."""
+        folders, when_unknown = self.settings.table_folders(), self.settings.tables.when_unknown
+        return load_tables(folders, when_unknown=when_unknown, judge=self._validity)
+
+    def _validity(self, system: str, code: str, on: date) -> Validity:
+        """What the code sets say; they are opened by the first answer: lists of tables do without."""
+        return self.code_sets.validity(system, code, on)
+
+    @cached_property
+    def code_sets(self) -> CodeSets:
+        """The code sets, site over shipped."""
+        return self._open.enter_context(open_codesets(*self.settings.codeset_folders()))
+
+    def read_tables_again(self) -> None:
+        """Read the tables again, for all that is asked from now on. Raises TableError: then nothing has changed."""
+        tables = self.load_tables()
+        v2 = self._v2_base(tables)
+        by_feed = {f.name: _v2_rules(f, v2) for f in self.settings.feeds}
+        rulebook = replace(self.rulebook, tables=tables, hl7v2_rules=v2, hl7v2_by_feed=by_feed)
+        # Who works with the stages of before goes on with them: they keep their rulebook and what they read by it.
+        self.stages = self.stages.with_rulebook(rulebook)
+        self.tables, self.rulebook = tables, rulebook
 
     @cached_property
     def rulebook(self) -> Rulebook:
         """Everything the site decides, ready for the pipeline."""
         settings, site = self.settings, self.settings.site
-        code_sets = self._open.enter_context(open_codesets(*settings.codeset_folders()))
-        concepts = {name: self.tables.concept(name) for name in V2_TABLES}
-        v2 = hl7v2.FeedRules(time_zone=site.time_zone, currency=site.currency, concepts=concepts)
-        checks = {f.name: feed_check(f.rules.conformance == "reject") for f in settings.feeds if _is_checked(f)}
+        v2 = self._v2_base(self.tables)
+        checks = {f.name: _check_of(f) for f in settings.feeds if f.rules.conformance != "off"}
         return Rulebook(
             site=site.value(),
             payers=tuple(p.value() for p in settings.payers),
             billing=settings.billing.value(),
             tables=self.tables,
-            code_sets=code_sets,
+            code_sets=self.code_sets,
             hl7v2_rules=v2,
             fhir_rules=fhir.FhirRules(time_zone=site.time_zone, currency=site.currency),
             hl7v2_by_feed={f.name: _v2_rules(f, v2) for f in settings.feeds},
             fhir_by_feed={f.name: _fhir_rules(f, site) for f in settings.feeds},
-            hooks=load_hooks(settings.feeds),
+            hooks=load_hooks(settings),
             checks=checks,
         )
+
+    def _v2_base(self, tables: Tables) -> hl7v2.FeedRules:
+        concepts = {name: tables.concept(name) for name in V2_TABLES}
+        site = self.settings.site
+        return hl7v2.FeedRules(time_zone=site.time_zone, currency=site.currency, concepts=concepts)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -130,14 +161,24 @@ def payer_line(payer: PayerSettings) -> PayerLine:
     tries = TryLog()
     client = PayerClient(
         payer.url,
-        profile=payer.profile,
-        submit=payer.submit,
-        token=payer.token(),
+        profile_of(payer.value()),
+        access=payer,
         timeout=(payer.connect_timeout, payer.read_timeout),
         options=ClientOptions(on_attempt=tries.note),
     )
-    policy = RetryPolicy(payer.retry_base, payer.retry_cap, payer.max_tries, payer.poll_base)
-    return PayerLine(client, policy, tries)
+    policy = RetryPolicy(
+        payer.retry_base,
+        payer.retry_cap,
+        payer.max_tries,
+        payer.poll_base,
+        payer.poll_cap,
+        give_up_after=3600.0 * payer.give_up_hours,
+        unknown=payer.unknown,
+        decide_within=86400.0 * payer.decide_days,
+    )
+    lease = 10.0 + payer.connect_timeout + 3.0 * payer.read_timeout
+    breaker = BreakerPolicy(payer.breaker_failures, payer.slow_seconds, payer.probe_seconds, payer.probe_cap, lease)
+    return PayerLine(client, policy, tries, breaker, payer.concurrency, payer.per_second)
 
 
 def _v2_rules(feed: Feed, base: hl7v2.FeedRules) -> hl7v2.FeedRules:
@@ -148,5 +189,5 @@ def _fhir_rules(feed: Feed, site: SiteSettings) -> fhir.FhirRules:
     return fhir.FhirRules(feed.namespace, feed.rules.time_zone or site.time_zone, site.currency)
 
 
-def _is_checked(feed: Feed) -> bool:
-    return feed.rules.conformance != "off"
+def _check_of(feed: Feed) -> FeedCheck:
+    return feed_check(feed.rules.conformance == "reject", feed.rules.profiles)

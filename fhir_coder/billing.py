@@ -9,28 +9,35 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from fhir_coder.claims import content_hash, to_bytes, void_claim
-from fhir_coder.claims.build import ClaimNumber
-from fhir_coder.claims.lines import INSTITUTIONAL, lines_billed, only_lines
+from fhir_coder.claims import content_hash, to_bytes, void_claim, with_authorization
+from fhir_coder.claims.bill import ClaimNumber
+from fhir_coder.claims.changes import with_changes
+from fhir_coder.claims.kinds import INSTITUTIONAL
+from fhir_coder.claims.lines import lines_billed, only_lines
 from fhir_coder.edits.visit import PAID_IN_FULL
 from fhir_coder.model import (
+    CLAIM,
     DECIDED,
     GONE,
+    PREAUTHORIZATION,
     STANDS,
     TAKEN_BY_PAYER,
     Chart,
     ClaimDraft,
     ClaimStatus,
+    Identifier,
     Json,
     Money,
     Payer,
     PriorDecision,
     Purpose,
+    Slot,
+    is_asked_ahead,
 )
 from fhir_coder.payers.adjudication import decision_named, read_claim_response
-from fhir_coder.payers.answer import read_json, text
+from fhir_coder.payers.answer import objects, read_json, text
 from fhir_coder.pipeline import BilledSlot, Earlier, Occasion, Rulebook, billed_slots, draft_claim
-from fhir_coder.store.claims import ClaimRow, Filed, is_in_flight
+from fhir_coder.store.claims import CANCELLED, ClaimRow, Filed, is_in_flight
 from fhir_coder.store.items import Item
 
 NEVER_SENT = frozenset({ClaimStatus.HELD, ClaimStatus.READY})
@@ -42,13 +49,14 @@ class Known:
 
     `settled` are the identities of work items that a person closed. `decision_of` gives a payer's last answer with a
     decision on a claim, by its id. `is_billed_before`: a claim made under a former chart key of the visit is still to
-    be taken back.
+    be taken back. `states` are the activations whose tables claims that were sent were made with.
     """
 
     rows: Mapping[str, Sequence[ClaimRow]]
     settled: frozenset[str]
     decision_of: Callable[[str], bytes]
     is_billed_before: bool = False
+    states: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ class SlotPlan:
 
 def plan_claims(chart: Chart, rulebook: Rulebook, occasion: Occasion, known: Known) -> list[SlotPlan]:
     """What is to be done about every claim that a chart gives or gave, in the order of benefits."""
+    if known.states:
+        rulebook = replace(rulebook, tables=rulebook.tables.as_of(known.states))
     billed = () if chart.cancelled else billed_slots(chart, rulebook, occasion.feeds)
     why = "the visit was cancelled" if chart.cancelled else "the visit has no such claim any more"
     if chart.moved_to:
@@ -89,7 +99,10 @@ def plan_claims(chart: Chart, rulebook: Rulebook, occasion: Occasion, known: Kno
     wanted = {b.slot.name for b in billed}
     planning = _Planning(rulebook, occasion, known)
     for slot in [s for s in known.rows if s not in wanted]:
-        planning.take_back(slot, why)
+        if billed and is_asked_ahead(slot):
+            planning.leave(slot)
+        else:
+            planning.take_back(slot, why)
     for one in sorted(billed, key=lambda b: b.slot.order):
         planning.bill(one)
     return list(planning.plans.values())
@@ -112,14 +125,23 @@ class _Planning:
         if plan.stands_in_the_way:
             self.blocked.add(_order_of(slot))
 
+    def leave(self, slot: str) -> None:
+        """Plan a slot of what was asked before the visit: what the payer has of it stands, the rest is withdrawn."""
+        self.plans[slot] = _SlotPlanner(slot, self).without_more()
+
     def bill(self, billed: BilledSlot) -> None:
         """Plan a slot that the chart has. While a claim it takes the place of stands at the payer, it waits."""
         planner = _SlotPlanner(billed.slot.name, self)
+        if planner.is_cancelled:
+            self.take_back(billed.slot.name, "a person cancelled it")
+            return
         is_blocked = billed.slot.order in self.blocked and not planner.standing
         if is_blocked or self.known.is_billed_before:
             self.plans[billed.slot.name] = SlotPlan(billed.slot.name, "waiting", planner.last)
         else:
-            self.plans[billed.slot.name] = planner.with_claim(billed, self._earlier(billed))
+            number = "" if billed.slot.use != CLAIM else self._authorization(billed.slot)
+            told = replace(billed, coded=with_authorization(billed.coded, billed.slot.order, number))
+            self.plans[billed.slot.name] = planner.with_claim(told, self._earlier(billed))
 
     def identifiers(self, besides: ClaimRow | None) -> set[str]:
         """The identifiers that are taken by other claims of the chart."""
@@ -129,9 +151,15 @@ class _Planning:
         return rows | {p.filed.draft.identifier for p in self.plans.values() if p.filed}
 
     def _earlier(self, billed: BilledSlot) -> Earlier:
-        before = [f"{billed.slot.kind}-{order}" for order in range(1, billed.slot.order)]
+        before = [replace(billed.slot, order=order).name for order in range(1, billed.slot.order)]
         decisions = [self._decision(slot) for slot in before if slot in self.plans]
         return Earlier(tuple(d for d in decisions if d), any(d is None for d in decisions))
+
+    def _authorization(self, slot: Slot) -> str:
+        """The number under which the payer at this place of the order authorised the visit ahead, empty without one."""
+        ahead = replace(slot, part=1, use=PREAUTHORIZATION)
+        rows = [r for r in self.known.rows.get(ahead.name, ()) if ClaimStatus(r.status) in DECIDED & STANDS]
+        return text(read_json(rows[0].adjudication.encode()), "authorization") if rows else ""
 
     def _decision(self, slot: str) -> PriorDecision | None:
         """What the payer of a slot decided, None while that is open or about to change."""
@@ -139,13 +167,18 @@ class _Planning:
         if self.plans[slot].word != "unchanged" or not rows or ClaimStatus(rows[0].status) not in DECIDED:
             return None
         row = rows[0]
-        answer = read_json(row.adjudication.encode())
-        response = decision_named(read_json(self.known.decision_of(row.id)), text(answer, "reference"))
-        if response is None:
+        response = answer_of(row, self.known.decision_of)
+        if not response:
             return None
         created = text(response, "created") or row.updated_at.isoformat(timespec="seconds")
         paid = read_claim_response(response).paid
         return PriorDecision(_order_of(slot), row.identifier, response, paid, created)
+
+
+def answer_of(row: ClaimRow, decision_of: Callable[[str], bytes]) -> Json:
+    """The ClaimResponse with the payer's decision on a claim, empty where there is none that can be told."""
+    answer = read_json(row.adjudication.encode()) if row.adjudication else {}
+    return decision_named(read_json(decision_of(row.id)), text(answer, "reference")) or {}
 
 
 class _SlotPlanner:
@@ -158,8 +191,18 @@ class _SlotPlanner:
         stands = [r for r in self.rows if r.purpose != Purpose.VOID and ClaimStatus(r.status) in STANDS]
         self.by_hand = tuple(r for r in stands if self._is_voided_by_hand(r))
         self.standing = [r for r in stands if r not in self.by_hand]
+        bills = (r for r in self.rows if r.purpose == Purpose.BILL)
+        self.is_cancelled = next((r.hold == CANCELLED for r in bills), False)
 
     # --- a slot the chart does not have
+
+    def without_more(self) -> SlotPlan:
+        """Withdraw what was never sent, and let what the payer has stand."""
+        if self._is_open():
+            return SlotPlan(self.slot, "deferred", self.last)
+        why = "the visit has begun before it was asked"
+        word = "voided" if self._never_sent() else "unchanged"
+        return SlotPlan(self.slot, word, self.last, withdrawn=self._never_sent(), why=why, by_hand=self.by_hand)
 
     def without_claim(self, why: str) -> SlotPlan:
         """Void what stands at the payer, withdraw what was never sent."""
@@ -209,6 +252,8 @@ class _SlotPlanner:
         if prior and _corrections(billed.payer) == "person":
             return self._asked(plan, prior, full)
         filed = late[0] if late else full
+        if prior and filed.draft.replaces and billed.slot.use == PREAUTHORIZATION:
+            filed = _with_changes(filed, prior)
         return replace(plan, word=filed.draft.status.value, filed=filed, draft=filed.draft)
 
     def _current(self) -> ClaimRow | None:
@@ -276,7 +321,7 @@ class _SlotPlanner:
         prior = read_json(target.body)
         stem = target.identifier.rpartition("-")[0]
         identifier, revision = self._free(lambda number: f"{stem}-{number}", self.rows[0].revision + 1, None)
-        claim = void_claim(prior, identifier, self.planning.occasion.now.date())
+        claim = void_claim(prior, identifier, self.planning.occasion.now.date(), self._original(target.identifier))
         total = Money(prior["total"]["value"], prior["total"]["currency"]) if "total" in prior else None
         draft = ClaimDraft(
             target.chart_key,
@@ -309,8 +354,16 @@ class _SlotPlanner:
         is_held = current is not None and current.status == ClaimStatus.HELD
         revision = 1 if self.last is None else self.last.revision + (0 if is_held else 1)
         identifier, revision = self._free(billed.identifier, revision, current if is_held else None)
-        number = ClaimNumber(identifier, revision, replaces, purpose)
-        return _filed(draft_claim(billed, self.planning.rulebook, number, self.planning.occasion, earlier))
+        number = ClaimNumber(identifier, revision, replaces, purpose, self._original(replaces))
+        rulebook = self.planning.rulebook
+        return _filed(draft_claim(billed, rulebook, number, self.planning.occasion, earlier), rulebook.tables.states)
+
+    def _original(self, identifier: str) -> Identifier | None:
+        """The payer's own number of a claim, where its decision names one."""
+        row = next((r for r in self.rows if r.identifier == identifier), None)
+        named = objects(answer_of(row, self.planning.known.decision_of), "identifier") if row else []
+        known = [Identifier(text(one, "value"), text(one, "system")) for one in named if text(one, "value")]
+        return known[0] if known else None
 
     def _free(self, identifier: Callable[[int], str], revision: int, besides: ClaimRow | None) -> tuple[str, int]:
         """The first revision from this one on whose identifier no other claim of the chart has."""
@@ -357,8 +410,14 @@ class _SlotPlanner:
         return next((p for p in self.planning.rulebook.payers if p.name == name), Payer(name))
 
 
-def _filed(draft: ClaimDraft) -> Filed:
-    return Filed(draft, to_bytes(draft.claim), content_hash(draft.claim))
+def _filed(draft: ClaimDraft, tables_as_of: tuple[int, ...] = ()) -> Filed:
+    return Filed(draft, to_bytes(draft.claim), content_hash(draft.claim), tables_as_of)
+
+
+def _with_changes(filed: Filed, prior: ClaimRow) -> Filed:
+    """What is filed, its lines numbered and marked against those that the payer reviewed. It bills no more by that."""
+    claim = with_changes(filed.draft.claim, read_json(prior.body))
+    return replace(filed, draft=replace(filed.draft, claim=claim), body=to_bytes(claim))
 
 
 def _corrections(payer: Payer | None) -> str:

@@ -54,6 +54,7 @@ class MllpClient:
             self._socket = socket.create_connection((host, port), timeout=timeout)
         except OSError as error:
             raise NotReachableError(f"{host}:{port}: {error.strerror or error}") from None
+        self._timeout, self._closed = timeout, _CLOSED_TLS if tls else _CLOSED_PLAIN
         if tls:
             self._socket = _with_tls(self._socket, tls, host)
         self._splitter = FrameSplitter()
@@ -104,7 +105,7 @@ class MllpClient:
         try:
             self._socket.sendall(hl7v2.frame(payload))
         except OSError as error:
-            raise NotReachableError(f"not sent: {_why(error)}") from None
+            raise NotReachableError(f"not sent: {self._parting_word() or self._why_silent(error)}") from None
 
     def _answer_to(self, body: bytes) -> Acknowledgment:
         """The next answer that is about this message: a late one to a message before must not be taken for it."""
@@ -119,11 +120,38 @@ class MllpClient:
             try:
                 chunk = self._socket.recv(65536)
             except OSError as error:
-                raise NotReachableError(f"no acknowledgment: {_why(error)}") from None
+                raise NotReachableError(f"no acknowledgment: {self._why_silent(error)}") from None
             if not chunk:
-                raise NotReachableError("the connection ended before the acknowledgment")
+                raise NotReachableError(f"no acknowledgment: {self._closed}")
+            if chunk.startswith(_TLS_ALERT):
+                raise NotReachableError("no acknowledgment: the listener speaks TLS: send to mllps://HOST:PORT")
             self._frames += [f for f in self._splitter.feed(chunk) if isinstance(f, Frame)]
         return self._frames.pop(0).payload
+
+    def _parting_word(self) -> str:
+        """What the listener said of TLS before it closed, empty where it said nothing."""
+        try:
+            self._socket.recv(65536)
+        except OSError as error:
+            return _ALERTS.get(_alert_of(error), "")
+        return ""
+
+    def _why_silent(self, error: OSError) -> str:
+        if isinstance(error, TimeoutError):
+            return f"nothing came within {self._timeout:g} seconds"
+        if isinstance(error, ConnectionError | ssl.SSLEOFError):
+            return self._closed
+        return _why(error)
+
+
+_TLS_ALERT = b"\x15\x03"
+"""What a listener that expects TLS says to plain text (RFC 8446, section 5.1)."""
+_CLOSED = "the connection was closed without a word: the listener may"
+_CLOSED_PLAIN = f"{_CLOSED} expect TLS (mllps://HOST:PORT), or take nothing from this address"
+_CLOSED_TLS = (
+    f"{_CLOSED} ask for a client certificate (--cert, --key), not accept the one shown or its names, "
+    "want another version of TLS, or take nothing from this address"
+)
 
 
 NONE_ASKED = Acknowledgment("none asked", "", (), b"")
@@ -178,16 +206,54 @@ def _answers_due(body: bytes) -> int:
 
 
 def _with_tls(plain: socket.socket, tls: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    waits = plain.gettimeout()
+    plain.settimeout(min(waits or _HANDSHAKE, _HANDSHAKE))
     try:
-        return tls.wrap_socket(plain, server_hostname=host)
+        secured = tls.wrap_socket(plain, server_hostname=host)
     except OSError as error:
         plain.close()
-        raise NotReachableError(f"no TLS with {host}: {_why(error)}") from None
+        raise NotReachableError(f"no TLS with {host}: {_why_no_tls(error)}") from None
+    secured.settimeout(waits)
+    return secured
+
+
+_HANDSHAKE = 5.0
+"""Seconds that TLS may take to begin: a plain listener says nothing to it, and waits for a message."""
+_NO_RECORD = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
+_NO_TLS = "it does not answer as TLS does: where the listener is a plain one, send to mllp://HOST:PORT"
+
+
+def _why_no_tls(error: OSError) -> str:
+    if isinstance(error, TimeoutError) or getattr(error, "reason", "") in _NO_RECORD:
+        return _NO_TLS
+    if isinstance(error, ConnectionError | ssl.SSLEOFError):
+        return f"{_CLOSED_TLS}, or be a plain one (mllp://HOST:PORT)"
+    return _why(error)
 
 
 def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
+        return f"its certificate is not accepted: {error.verify_message}; --ca names whom to trust"
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "TLS failed").replace("_", " ").lower()
+        return _ALERTS.get(_alert_of(error)) or (error.reason or "TLS failed").replace("_", " ").lower()
     return error.strerror or str(error)
+
+
+def _alert_of(error: OSError) -> str:
+    """The TLS alert that an error tells of, as RFC 8446 names it; empty where it is none."""
+    return str(getattr(error, "reason", "") or "").partition("_ALERT_")[2]
+
+
+_NOT_TAKEN = "the listener does not accept the certificate shown"
+_ALERTS = {
+    "CERTIFICATE_REQUIRED": "the listener asks for a client certificate: --cert and --key",
+    "UNKNOWN_CA": f"{_NOT_TAKEN}: it does not know who issued it",
+    "CERTIFICATE_EXPIRED": f"{_NOT_TAKEN}: it has expired",
+    "CERTIFICATE_REVOKED": f"{_NOT_TAKEN}: it was revoked",
+    "BAD_CERTIFICATE": f"{_NOT_TAKEN}, or none was shown: --cert and --key",
+    "CERTIFICATE_UNKNOWN": _NOT_TAKEN,
+    "UNSUPPORTED_CERTIFICATE": f"{_NOT_TAKEN}: it is of a kind that it does not take",
+    "HANDSHAKE_FAILURE": "no way to encrypt is known to both sides, or the listener asks for a certificate: --cert",
+    "PROTOCOL_VERSION": "the listener takes only a newer version of TLS",
+}
+"""What a listener's TLS alerts mean to a sender (RFC 8446, section 6.2)."""

@@ -14,6 +14,8 @@ from functools import cached_property
 from fhir_coder.charts import is_stay
 from fhir_coder.model import (
     BILLING_SYSTEMS,
+    MAX_POINTERS,
+    Asked,
     ChargeFact,
     Chart,
     Choice,
@@ -42,9 +44,6 @@ from fhir_coder.terminology.translate import EPISODE_TABLE
 
 ICD10_STARTS = date(2015, 10, 1)
 """First date of service with ICD-10-CM and ICD-10-PCS in the United States (45 CFR 162.1002)."""
-
-MAX_POINTERS = 4
-"""Diagnosis pointers a claim line carries (837P SV107, 837I by the same limit)."""
 
 _Service = ChargeFact | ProcedureFact | ImmunizationFact | VisitFact
 
@@ -92,6 +91,7 @@ class _Coder:
     gaps: list[Gap] = field(default_factory=list)
     not_billable: list[Trace] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     positions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     brought: list[tuple[Choice, _Service]] = field(default_factory=list)
 
@@ -104,6 +104,7 @@ class _Coder:
             tuple(self.gaps),
             tuple(self.not_billable),
             tuple(self.notes),
+            tuple(self.asked),
         )
 
     # --- diagnoses
@@ -141,7 +142,7 @@ class _Coder:
     def _diagnoses_of_vaccinations(self) -> None:
         """Where nothing else is recorded, the vaccination itself is the reason (ICD-10-CM guidelines, I.C.21.c.2)."""
         for fact in self.chart.immunizations:
-            if self.tables.has(Kind.DIAGNOSIS, fact.concept):
+            if self.tables.has(Kind.DIAGNOSIS, fact.concept, self.chart.service_date):
                 self._code_diagnosis(DiagnosisFact(fact.origin, fact.identity, fact.concept, recorded=fact.given))
 
     # --- services
@@ -175,7 +176,9 @@ class _Coder:
         if choice is None or choice.code is None:
             return
         self.brought += [(one, fact) for one in choice.also]
-        unit, net = self._amounts(fact, choice)
+        charged = self._charged(fact, choice, on)
+        list_price = self._price(charged, choice.code, on)
+        unit, net = self._amounts(fact, choice, list_price)
         line = CodedLine(
             choice.code,
             fact,
@@ -187,22 +190,21 @@ class _Coder:
             modifiers=_modifiers(fact, choice),
             diagnoses=self._pointers(self._reasons(fact)),
             care_team=fact.care_team,
+            list_price=list_price,
+            revenue_code=fact.revenue_code or charged.revenue_code or choice.revenue_code,
         )
         self._add_line(line)
 
     def _code_procedure(self, fact: ProcedureFact) -> None:
+        context = self._context(day_of(fact.performed) or self.chart.service_date, fact)
         if fact.unknown_modifier:
-            self._gap(
-                fact.origin,
-                fact.concept,
-                "unknown_modifier",
-                "a modifier extension that is not known changes its meaning",
-            )
+            text = "a modifier extension that is not known changes its meaning"
+            gap = self._made_gap(fact.origin, fact.concept, "unknown_modifier", text)
+            self._add_gap(Kind.PROCEDURE, context, gap)
             return
-        on = day_of(fact.performed) or self.chart.service_date
         if self.chart.charges and not is_stay(self.chart) and not _came_coded(fact.concept):
             return  # an outpatient visit is billed by its charges
-        choice = self._choose(Kind.PROCEDURE, fact.concept, fact.origin, self._context(on, fact))
+        choice = self._choose(Kind.PROCEDURE, fact.concept, fact.origin, context)
         if choice is None or choice.code is None:
             return
         for one in (choice, *choice.also):
@@ -229,8 +231,9 @@ class _Coder:
         """What the visit itself is billed with: a row for its type, else for its class where nothing else is billed."""
         by_class = Concept((Coding(System.ACT, visit.class_code),)) if visit.class_code and not self.lines else None
         concepts = visit.types or ((by_class,) if by_class else ())
-        known = [c for c in concepts if self.tables.has(Kind.VISIT, c)] or [
-            c for c in (by_class,) if c and self.tables.has(Kind.VISIT, c)
+        on = self.chart.service_date
+        known = [c for c in concepts if self.tables.has(Kind.VISIT, c, on)] or [
+            c for c in (by_class,) if c and self.tables.has(Kind.VISIT, c, on)
         ]
         if known:
             # Types that mean different things to the tables are a gap, as different codings of one type are.
@@ -274,6 +277,7 @@ class _Coder:
             modifiers=_modifiers(fact, choice),
             diagnoses=pointers,
             care_team=fact.care_team,
+            revenue_code=choice.revenue_code,
         )
         self._add_line(line)
 
@@ -289,7 +293,8 @@ class _Coder:
         for position, known in enumerate(self.procedures):
             if (known.code.code, day_of(known.performed)) == (procedure.code.code, day_of(procedure.performed)):
                 team = dict.fromkeys((*known.care_team, *procedure.care_team))
-                self.procedures[position] = replace(known, care_team=tuple(team))
+                told = procedure.fact if isinstance(procedure.fact, ProcedureFact) else known.fact  # it has the rank
+                self.procedures[position] = replace(known, fact=told, care_team=tuple(team))
                 return position
         self.procedures.append(procedure)
         return len(self.procedures) - 1
@@ -307,10 +312,11 @@ class _Coder:
             if isinstance(answer, Choice):
                 if answer.code is None:
                     self.not_billable.append(answer.trace)
+                self.asked.append(Asked(kind, context, answer))
                 return answer
             first = first or answer
         assert first is not None
-        self.gaps.append(first)
+        self._add_gap(kind, context, first)
         return None
 
     def _answer(self, kind: Kind, concept: Concept, origin: Origin, context: CodingContext) -> Choice | Gap:
@@ -327,7 +333,7 @@ class _Coder:
     ) -> CodingContext:
         context = replace(self._visit_context, service_date=on)
         if isinstance(fact, DiagnosisFact):
-            return replace(context, use=self._use(fact))
+            return replace(context, use=self._use(fact), laterality=fact.laterality or self._side_of_services(fact))
         return replace(context, laterality=_side(fact.modifiers)) if fact and fact.modifiers else context
 
     @cached_property
@@ -343,6 +349,21 @@ class _Coder:
             codes=frozenset(f"{c.system}|{c.code}" for concept in _concepts(self.chart) for c in concept.codings),
             episode=self._episode(),
         )
+
+    def _side_of_services(self, fact: DiagnosisFact) -> str:
+        """The side of the services that name a diagnosis as their reason; empty unless each has one, and the same."""
+        names = (fact.identity, *(f"{c.system}|{c.code}" for c in fact.concept.codings))
+        sides = {side for name in names for side in self._sides_of_reasons.get(name, ())}
+        return sides.pop() if len(sides) == 1 else ""
+
+    @cached_property
+    def _sides_of_reasons(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        services: list[ChargeFact | ProcedureFact] = [*self.chart.charges, *self.chart.procedures]
+        for service in services:
+            for name in self._reasons(service):
+                found.setdefault(name, set()).add(_side(service.modifiers))
+        return found
 
     def _use(self, fact: DiagnosisFact) -> str:
         """Whether a diagnosis is the visit's principal one; an admitting diagnosis is neither."""
@@ -360,8 +381,9 @@ class _Coder:
         told = told or ({known[visit.class_code]} if visit.class_code in known else set())
         return told.pop() if len(told) == 1 else ""
 
-    def _gap(self, origin: Origin, concept: Concept, reason: str, text: str) -> None:
-        self.gaps.append(self._made_gap(origin, concept, reason, text))
+    def _add_gap(self, kind: Kind, context: CodingContext, gap: Gap) -> None:
+        self.gaps.append(gap)
+        self.asked.append(Asked(kind, context, gap))
 
     def _made_gap(self, origin: Origin, concept: Concept, reason: str, text: str) -> Gap:
         coding = concept.codings[0] if concept.codings else Coding("", "")
@@ -379,26 +401,24 @@ class _Coder:
 
     # --- money
 
-    def _amounts(self, fact: ChargeFact, choice: Choice) -> tuple[Money | None, Money | None]:
+    def _amounts(self, fact: ChargeFact, choice: Choice, list_price: Money | None) -> tuple[Money | None, Money | None]:
         """Unit price and net of a charge as sent (FT1-12, FT1-11), else by the charge master or the fee table."""
         unit, net = fact.unit_amount, fact.amount
         if unit is None and net is None:
-            unit = self._charge_price(fact, choice)
+            unit = list_price
         if net is None and unit is not None:
             net = Money((unit.value * fact.quantity).quantize(_CENT, ROUND_HALF_UP), unit.currency)
         if unit is None or choice.units != 1:
             unit = _each(net, fact.quantity * choice.units)
         return unit, net
 
-    def _charge_price(self, fact: ChargeFact, choice: Choice) -> Money | None:
-        """The price of the charge master's row for what was charged (FT1-7), also where FT1-25 came coded."""
-        assert choice.code is not None
-        on = day_of(fact.service_date) or self.chart.service_date
+    def _charged(self, fact: ChargeFact, choice: Choice, on: date | None) -> Choice:
+        """The charge master's answer for what was charged (FT1-7) where FT1-25 came coded the same; else the choice."""
         if choice.unit_price is None and fact.item and fact.item != fact.concept:
             item = self._answer(_service_kind(fact.item), fact.item, fact.origin, self._context(on, fact))
-            if isinstance(item, Choice) and item.code and item.code.code == choice.code.code:
-                return self._price(item, item.code, on)
-        return self._price(choice, choice.code, on)
+            if isinstance(item, Choice) and item.code and choice.code and item.code.code == choice.code.code:
+                return item
+        return choice
 
     def _price(self, choice: Choice, code: Coding, on: date | None) -> Money | None:
         """The price of one of the source: the row's, else that of its billed units by the fee tables."""
@@ -466,6 +486,8 @@ def _service_kind(concept: Concept) -> Kind:
 def _coded_as_sent(kind: Kind, concept: Concept) -> list[Coding]:
     wanted = {System.ICD10CM} if kind is Kind.DIAGNOSIS else BILLING_SYSTEMS - {System.ICD10CM}
     found = [c for c in concept.codings if c.system in wanted]
+    if kind is Kind.CHARGE and not found:
+        found = [c for c in concept.codings if c.system == System.REVENUE]  # a bed is billed by this alone
     return list({(c.system, c.code): c for c in found}.values())
 
 

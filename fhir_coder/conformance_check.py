@@ -1,4 +1,4 @@
-"""`check`: HL7 v2 messages of a file against the standard, or against the profiles of a site."""
+"""`check`: HL7 v2 messages of a file against the standard or the profiles of a site, and FHIR Claims by the edits."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fhir_coder import fhir, hl7v2
+from fhir_coder.claim_check import claim_findings
 from fhir_coder.claims.model_check import resource_findings
 from fhir_coder.conversion import finding_to_json
 from fhir_coder.edits import rejects
-from fhir_coder.errors import FhirCoderError, UnreadableError
+from fhir_coder.errors import Fault, ProfileError, UnreadableError, UsageError
+from fhir_coder.intake.groups import file_bytes
 from fhir_coder.intake.payloads import payloads_in, read_header
-from fhir_coder.model import Finding, Json, MessageFormat, Severity
+from fhir_coder.model import Finding, Json, MessageFormat, Payer, Severity
 from fhir_coder.pipeline import FeedCheck
+
+if TYPE_CHECKING:
+    from fhir_coder.hl7v2.profile import Profile
 
 Check = Callable[[bytes], Sequence[Finding]]
 """The findings of one message; raises UnreadableError."""
@@ -65,23 +71,43 @@ class CheckedFile:
         return ET.tostring(suite, encoding="unicode")
 
 
-def check_file(path: Path, version: str | None = None, profiles: Sequence[Path] = ()) -> CheckedFile:
-    """Check every message of a file; the rest goes on where one cannot be read. A batch trailer's count is checked too.
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """How messages are checked (`version`, `profiles`), and as whose claims are judged (`payer`)."""
 
-    By the standard, in the version given or the one each message names; or by message profiles, where there are any.
-    Raises ProfileError where a profile cannot be used, FhirCoderError where the version is not known.
+    version: str | None = None
+    profiles: Sequence[Path] = ()
+    payer: Payer | None = None
+
+    def check_of(self, kind: MessageFormat) -> Check:
+        """The check of one kind of payload. Raises UsageError where an option is for the other kind."""
+        if kind is MessageFormat.FHIR:
+            if self.version or self.profiles:
+                raise UsageError("--version and --profile are for HL7 v2 messages: the file has FHIR in it")
+            return lambda body: claim_findings(body, self.payer)
+        if self.payer:
+            raise UsageError("--payer is for claims: the file has HL7 v2 messages in it")
+        return _profile_check(self.profiles) if self.profiles else _standard_check(self.version)
+
+
+def check_file(path: Path, options: CheckOptions) -> CheckedFile:
+    """Check all a file holds, plain or gzip, and its batch counts; what cannot be read is told with the rest.
+
+    HL7 v2 by the standard, in the version given or the one each message names, or by message profiles, where there are
+    any; FHIR Claims, alone or in a Bundle, by the structure edits. Raises ProfileError where a profile cannot be used,
+    UsageError where the version is not known or an option is for the other kind.
     """
-    check = _profile_check(profiles) if profiles else _standard_check(version)
+    checks: dict[MessageFormat, Check] = {}
     messages, unreadable = [], []
-    data = path.read_bytes()
+    data = file_bytes(path)
     announced = tuple(_miscounted(miscount) for miscount in hl7v2.miscounts(data))
     if announced:
         messages.append(CheckedMessage(str(path), announced))
     for number, body in enumerate(list(payloads_in(data)) or [data], start=1):
         message_id = f"{path}:{number}"
         try:
-            if read_header(body).format is not MessageFormat.HL7V2:
-                raise UnreadableError("", "not_hl7v2", "not an HL7 v2 message")
+            kind = MessageFormat.FHIR if fhir.looks_like_fhir(body) else read_header(body).format
+            check = checks.get(kind) or checks.setdefault(kind, options.check_of(kind))
             messages.append(CheckedMessage(message_id, tuple(check(body))))
         except UnreadableError as error:
             unreadable.append(f"{message_id}: unreadable: {error}")
@@ -97,26 +123,54 @@ def _standard_check(version: str | None) -> Check:
     from fhir_coder.hl7v2.fieldnames import VERSIONS
 
     if version and version not in VERSIONS:  # a slip of the keyboard must not pass as a clean check
-        raise FhirCoderError(f"HL7 version {version} is not known: there is {', '.join(VERSIONS)}")
+        raise UsageError(f"HL7 version {version} is not known: there is {', '.join(VERSIONS)}")
     return lambda body: check_message(body, version)
 
 
 def _profile_check(files: Sequence[Path]) -> Check:
-    from fhir_coder.hl7v2.profile import read_profiles
     from fhir_coder.hl7v2.profile_check import check_by_profiles
 
-    profiles = [profile for file in files for profile in read_profiles(file.read_bytes(), str(file))]
+    profiles = _profiles(files)
     return lambda body: check_by_profiles(body, profiles)
 
 
-def feed_check(rejects: bool) -> FeedCheck:
-    """The check of a feed whose rules ask for one (`validate`); the standard's structures are loaded by it.
+def _profile_or_standard_check(files: Sequence[Path]) -> Check:
+    """By the profile for a message's type where there is one: a feed brings other types too."""
+    from fhir_coder.hl7v2.profile_check import check_by_profiles
 
-    HL7 v2 messages are checked against the standard's structures, FHIR resources against the R4 model.
-    """
-    from fhir_coder.hl7v2.conformance import check_message
+    profiles, by_standard = _profiles(files), _standard_check(None)
 
     def check(body: bytes) -> Sequence[Finding]:
-        return resource_findings(fhir.load(body)) if fhir.looks_like_fhir(body) else check_message(body)
+        kind, _, event = read_header(body).type.partition("^")
+        has_profile = any(profile.is_for(kind, event) for profile in profiles)
+        return check_by_profiles(body, profiles) if has_profile else by_standard(body)
+
+    return check
+
+
+def _profiles(files: Sequence[Path]) -> list[Profile]:
+    from fhir_coder.hl7v2.profile import read_profiles
+
+    return [profile for file in files for profile in read_profiles(_profile_bytes(file), str(file))]
+
+
+def _profile_bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        fault = Fault(str(file), 0, "", f"cannot be read: {error.strerror or type(error).__name__}")
+        raise ProfileError("the message profile", [fault]) from None
+
+
+def feed_check(rejects: bool, profiles: Sequence[Path] = ()) -> FeedCheck:
+    """The check of a feed whose rules ask for one (`validate`); the standard's structures are loaded by it.
+
+    HL7 v2 messages are checked against the feed's profile for their type, or the standard's structures where it has
+    none; FHIR resources against the R4 model. Raises ProfileError.
+    """
+    check_v2 = _profile_or_standard_check(profiles)
+
+    def check(body: bytes) -> Sequence[Finding]:
+        return resource_findings(fhir.load(body)) if fhir.looks_like_fhir(body) else check_v2(body)
 
     return FeedCheck(check, rejects)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
 from fhir_coder.intake.payloads import header_or_fault, payloads_in
 from fhir_coder.model import (
+    Chart,
     ClaimDraft,
     Finding,
     Gap,
@@ -140,22 +141,43 @@ def gap_to_json(gap: Gap) -> Json:
 
 
 @dataclass
-class _Reading:
+class Reading:
+    """Payloads as they are read, one after the other, and the charts that they give together."""
+
+    rulebook: Rulebook
     messages: list[ConvertedMessage] = field(default_factory=list)
     said: list[MessageFacts] = field(default_factory=list)
     keys: dict[str, None] = field(default_factory=dict)
 
+    def read(self, message_id: str, body: bytes) -> None:
+        """Read one payload: what it says is kept, its bytes are not."""
+        header, fault = header_or_fault(body)
+        if fault:
+            self.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=fault))
+            return
+        message = Message(message_id, body, header)
+        found = judge(lambda: facts_of(message, self.rulebook), lambda: why_ignored(message, self.rulebook))
+        charts = found.facts.charts if found.facts else ()
+        self.messages.append(ConvertedMessage(message_id, header, found.status, charts, found.why))
+        if found.facts:
+            self.said.append(found.facts)
+            self.keys.update(dict.fromkeys(charts))
+
+    def charts(self) -> Iterator[Chart]:
+        """The charts of all payloads, folded one at a time."""
+        by_topic = _by_topic(self.said)
+        return (chart_of(key, _said_about(key, by_topic)) for key in self.keys)
+
 
 def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date) -> Conversion:
     """Convert sources to claims. Payloads of one visit, from whatever source, make one chart and its claims."""
-    reading = _Reading()
+    reading = Reading(rulebook)
     for source in sources:
         for number, body in enumerate(payloads_in(source.data), start=1):
-            _read(f"{source.name}:{number}", body, rulebook, reading)
+            reading.read(f"{source.name}:{number}", body)
         if not source.data.strip():
-            _read(f"{source.name}:1", source.data, rulebook, reading)
-    by_topic = _by_topic(reading.said)
-    charts = [chart_of(key, _said_about(key, by_topic)) for key in reading.keys]
+            reading.read(f"{source.name}:1", source.data)
+    charts = list(reading.charts())
     # A day is over for a bill hold when it ends: a conversion knows the day, not the hour.
     occasion = Occasion(datetime.combine(created, time.max, UTC))
     claims = tuple(
@@ -167,20 +189,6 @@ def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date
     cancelled = tuple(chart.key for chart in charts if chart.cancelled and not chart.moved_to)
     moved = tuple((chart.key, chart.moved_to) for chart in charts if chart.moved_to)
     return Conversion(tuple(reading.messages), claims, cancelled, moved)
-
-
-def _read(message_id: str, body: bytes, rulebook: Rulebook, reading: _Reading) -> None:
-    header, fault = header_or_fault(body)
-    if fault:
-        reading.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=fault))
-        return
-    message = Message(message_id, body, header)
-    found = judge(lambda: facts_of(message, rulebook), lambda: why_ignored(message, rulebook))
-    charts = found.facts.charts if found.facts else ()
-    reading.messages.append(ConvertedMessage(message_id, header, found.status, charts, found.why))
-    if found.facts:
-        reading.said.append(found.facts)
-        reading.keys.update(dict.fromkeys(charts))
 
 
 def _by_topic(said: Sequence[MessageFacts]) -> dict[str, list[MessageFacts]]:

@@ -29,16 +29,21 @@ class UnreadableError(FhirCoderError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault in something a person wrote: file, line (0: the file itself), column or key, and rule."""
+    """One fault in something a person wrote: file, line (0: the file itself), column or key, and rule.
+
+    A warning keeps nothing from being used.
+    """
 
     file: str
     line: int
     where: str
     text: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.where}: {self.text}" if self.where else f"{place}: {self.text}"
+        text = f"warning: {self.text}" if self.is_warning else self.text
+        return f"{place}: {self.where}: {text}" if self.where else f"{place}: {text}"
 
 
 class FaultsError(FhirCoderError):
@@ -73,6 +78,12 @@ class WorkersError(FhirCoderError):
     def __init__(self, text: str, kind: str, exit_code: int) -> None:
         super().__init__(text)
         self.kind, self.exit_code = kind, exit_code
+
+
+class UsageError(FhirCoderError):
+    """An option does not fit the file, the settings or another option: the command is to be corrected."""
+
+    exit_code = 2
 
 
 class NotFoundError(FhirCoderError):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
-from fhir_coder.errors import Fault, SettingsError, UnreadableError
+from fhir_coder.errors import UnreadableError
 from fhir_coder.logs import error_place
 from fhir_coder.model import MessageFacts
 from fhir_coder.pipeline import FeedHook
-from fhir_coder.settings import Feed
+from fhir_coder.settings import Settings
 from fhir_coder.settings.rules import HOOKS
 
 
-def load_hooks(feeds: Iterable[Feed]) -> dict[str, FeedHook]:
+def load_hooks(settings: Settings) -> dict[str, FeedHook]:
     """The hooks of the feeds that have one, by feed. Raises SettingsError for each that cannot be loaded."""
     hooks: dict[str, FeedHook] = {}
     faults = []
-    for feed in feeds:
+    for index, feed in enumerate(settings.feeds):
         name = feed.rules.hook
         if not name:
             continue
@@ -27,11 +27,11 @@ def load_hooks(feeds: Iterable[Feed]) -> dict[str, FeedHook]:
             found = _loaded(name)
         except Exception as error:
             text = f"hook {name!r} cannot be loaded: {type(error).__name__} at {error_place(error)}"
-            faults.append(Fault(f"feed {feed.name}", 0, "rules.hook", text))
+            faults.append(settings.fault(("feeds", index, "rules", "hook"), text))
             continue
         hooks[feed.name] = partial(_guarded, name, found)
     if faults:
-        raise SettingsError("the settings", faults)
+        raise settings.refused(faults)
     return hooks
 
 

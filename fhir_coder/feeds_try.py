@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fhir_coder import hl7v2
+from fhir_coder.intake.groups import file_bytes
 from fhir_coder.intake.payloads import header_or_fault, payloads_in
-from fhir_coder.model import FiledFact, Header, Json, Message, MessageFormat, MessageStatus, Problem, Verdict
+from fhir_coder.model import Concept, FiledFact, Header, Json, Message, MessageFormat, MessageStatus, Problem, Verdict
 from fhir_coder.pipeline import Rulebook, facts_of, judge, why_ignored
 
 
@@ -72,8 +73,8 @@ class TriedMessage:
 
 
 def try_file(path: Path, rulebook: Rulebook, feed: str) -> list[TriedMessage]:
-    """Read every payload of a file by a feed's rules; one that cannot be read is quarantined, the rest goes on."""
-    data = path.read_bytes()
+    """Read every payload of a file, plain or gzip, by a feed's rules; one that cannot be read is quarantined."""
+    data = file_bytes(path)
     bodies = list(payloads_in(data)) or [data]
     return [_tried(f"{path}:{number}", body, rulebook, feed) for number, body in enumerate(bodies, start=1)]
 
@@ -110,11 +111,20 @@ def _values(filed: FiledFact) -> Iterator[tuple[str, str]]:
             yield field.name.replace("_", " "), _shown(value)
 
 
+def _shown_concept(concept: Concept) -> str:
+    """Codes with their texts; a text that only repeats one is said once."""
+    displays = {coding.display for coding in concept.codings}
+    said = [_shown(coding) for coding in concept.codings]
+    return " ".join([*said, concept.text] if concept.text and concept.text not in displays else said)
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, Concept):
+        return _shown_concept(value)
     if not is_dataclass(value):
         return str(value)
     parts = (_shown(part) for part in (getattr(value, field.name) for field in fields(value)) if part)

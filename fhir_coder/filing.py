@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
+import orjson
 from sqlalchemy import Connection
 
 from fhir_coder.billing import SlotPlan
@@ -17,6 +18,7 @@ from fhir_coder.model import (
     IN_FLIGHT,
     SYSTEM_TITLES,
     TAKEN_BY_PAYER,
+    Adjudication,
     Chart,
     ClaimDraft,
     ClaimStatus,
@@ -41,7 +43,7 @@ _PRIOR_BECOMES: Mapping[str, tuple[ClaimStatus, Collection[ClaimStatus]]] = {
 """What a claim's prior one becomes, and with which statuses. A denied one leaves it as it was; a void that is not
 decided yet does too: what it takes back must not be billed anew before that."""
 
-_ABOUT_ONE_CLAIM = ("refusal", "denial", "delivery")
+_ABOUT_ONE_CLAIM = ("refusal", "denial", "delivery", "documents")
 """Work items that ask about a claim itself: there is nothing to do about one that was replaced or withdrawn."""
 
 
@@ -133,7 +135,7 @@ def _items_of(draft: ClaimDraft, claim_id: str, is_first: bool) -> list[items.It
         return []
     found = [
         items.Item(
-            f"gap:{draft.chart_key}:{gap.system}|{gap.code}:{gap.reason}:{gap.origin.path}",
+            gap_identity(gap),
             "gap",
             gap.reason,
             _gap_text(gap),
@@ -151,6 +153,11 @@ def _items_of(draft: ClaimDraft, claim_id: str, is_first: bool) -> list[items.It
         text = f"{finding.path}: {finding.text}. {finding.advice}".strip()
         found.append(items.Item(identity, "finding", finding.edit, text, draft.chart_key, claim_id))
     return found
+
+
+def gap_identity(gap: Gap) -> str:
+    """What makes a gap's work item the same one: chart, code, reason and place."""
+    return f"gap:{gap.chart_key}:{gap.system}|{gap.code}:{gap.reason}:{gap.origin.path}"
 
 
 def finding_identity(chart_key: str, edit: str, path: str, slot: str = "") -> str:
@@ -191,6 +198,11 @@ def apply_decision(
     why = (
         outcome.kind.value if outcome.reason in ("", outcome.kind.value) else f"{outcome.kind.value}: {outcome.reason}"
     )
+    if row.hold == claims.CANCELLED and decision.status in (ClaimStatus.READY, ClaimStatus.HELD):
+        claims.move(connection, row, ClaimStatus.VOIDED, f"a person cancelled it; {why}", at)
+        work.finish(connection, todo)
+        work.ask(connection, "chart", row.chart_key, at)
+        return
     if decision.hold:
         claims.hold(connection, row, decision.hold, why, at)
     else:
@@ -200,7 +212,25 @@ def apply_decision(
     if decision.item and not is_denied_void:  # the chart asks to void it by hand
         item = items.Item(f"{decision.item}:{row.id}", decision.item, outcome.kind.value, why, row.chart_key, row.id)
         items.open_item(connection, at, item)
+    if outcome.adjudication:
+        _ask_for_documents(connection, row, outcome.adjudication, at)
     _leave_work(connection, row, decision, todo, at)
+
+
+def _ask_for_documents(connection: Connection, row: claims.ClaimRow, said: Adjudication, at: datetime) -> None:
+    """Ask a person for what the payer wants before it decides, once for each time it wants something else."""
+    if said.status in DECIDED:
+        items.close_identity(connection, at, f"documents:{row.id}", "the payer has decided")
+        return
+    before = orjson.loads(row.adjudication).get("requests", []) if row.adjudication else []
+    if not said.requests or orjson.loads(orjson.dumps([asdict(one) for one in said.requests])) == before:
+        return
+    codes = dict.fromkeys(code for one in said.requests for code in one.codes if is_code_shaped(code))
+    due = min((one.due for one in said.requests if one.due), default="")
+    wanted = ", ".join(codes) or "documents"
+    text = f"the payer asks for {wanted}{f' by {due}' if due else ''} before it decides: send it to the payer"
+    item = items.Item(f"documents:{row.id}", "documents", "asked_for", text, row.chart_key, row.id)
+    items.open_item(connection, at, item)
 
 
 def _settle_prior(connection: Connection, row: claims.ClaimRow, status: ClaimStatus, at: datetime) -> None:
@@ -225,7 +255,7 @@ def _leave_work(connection: Connection, row: claims.ClaimRow, decision: Decision
     else:
         work.finish(connection, todo)
         if decision.next_stage:
-            work.ask(connection, decision.next_stage, row.id, due_at)
+            claims.ask_delivery(connection, decision.next_stage, row, due_at)
     is_awaited = decision.status in DECIDED and (row.purpose == Purpose.VOID or claims.has_other_slots(connection, row))
     if is_awaited or (row.stale and decision.status not in IN_FLIGHT):
         work.ask(connection, "chart", row.chart_key, at)

@@ -35,6 +35,7 @@ ALLOWED_KEYS = frozenset(
         "claims",
         "ack",
         "bytes",
+        "file",
         "host",
         "port",
         "error",

@@ -16,6 +16,7 @@ NAMES = (
     "fhir_coder_work_items_open",
     "fhir_coder_work_waiting",
     "fhir_coder_oldest_waiting_seconds",
+    "fhir_coder_payer_up",
 )
 """Every metric there is."""
 
@@ -43,6 +44,11 @@ class _Counts(Collector):
         yield GaugeMetricFamily(
             NAMES[4], "Seconds the oldest work is overdue", value=_overdue(counted["oldest_waiting_at"])
         )
+        up = GaugeMetricFamily(NAMES[5], "Whether claims go to a payer (1) or wait for it (0)", labels=["payer"])
+        states = counted["payer_states"]
+        for payer in sorted({*counted["payers"], *states}):
+            up.add_metric([payer], float(payer not in states or states[payer]["state"] == "up"))
+        yield up
 
 
 def _labelled(name: str, text: str, labels: tuple[str, str], groups: dict[str, dict[str, int]]) -> GaugeMetricFamily:

@@ -7,20 +7,38 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from fhir_coder import fhir, hl7v2
 from fhir_coder.charts import fold_chart
-from fhir_coder.claims import build_claim, claim_type, payer_name, payers_in_order, wait_of
-from fhir_coder.claims.build import ClaimNumber, ClaimPlace
-from fhir_coder.claims.lines import kinds_of, of_kind
+from fhir_coder.claims import (
+    WEIGHT_TABLE,
+    ClaimNumber,
+    ClaimPlace,
+    arranged,
+    build_claim,
+    claim_type,
+    coverages_not_billed,
+    parts_of,
+    payer_name,
+    payers_asked_ahead,
+    payers_in_order,
+    wait_of,
+    with_drg,
+)
+from fhir_coder.claims.lines import kinds_of, of_kind, only_lines
 from fhir_coder.claims.model_check import model_findings
+from fhir_coder.claims.when import ON_REQUEST, Wait
 from fhir_coder.coding import VisitPlace, code_chart
-from fhir_coder.edits import ClaimContext, findings_for, rejects
+from fhir_coder.edits import ClaimContext, findings_for, judged_by, rejects
+from fhir_coder.edits.mce import drg_of
 from fhir_coder.errors import UnreadableError
 from fhir_coder.model import (
+    CLAIM,
+    PREAUTHORIZATION,
+    STANDARD_LIMITS,
     Billing,
     BillingRule,
     Chart,
@@ -28,6 +46,7 @@ from fhir_coder.model import (
     ClaimStatus,
     CodedChart,
     Finding,
+    Json,
     Message,
     MessageFacts,
     MessageFormat,
@@ -103,9 +122,10 @@ def facts_of(message: Message, rulebook: Rulebook, feed: str = "") -> MessageFac
         facts = hl7v2.facts_from_message(message, rulebook.rules_of(feed))
     hook = rulebook.hooks.get(feed)
     said = hook(facts, message.body) if hook else facts
-    # An ExplanationOfBenefit without a Coverage, a charge that was billed already: understood, and nothing to bill by.
-    is_needless = message.header.format is MessageFormat.FHIR and not (said.facts or said.problems)
-    return None if is_needless else said
+    # An ExplanationOfBenefit without a Coverage, a charge that was billed already, a person without a number:
+    # understood, and nothing to bill by.
+    may_be_needless = message.header.format is MessageFormat.FHIR or message.header.type in hl7v2.PERSON_TYPES
+    return None if may_be_needless and not (said.facts or said.problems) else said
 
 
 def why_ignored(message: Message, rulebook: Rulebook, feed: str = "") -> str:
@@ -154,11 +174,13 @@ class Occasion:
     """What is known besides a chart when its claims are made.
 
     `feeds` are those its messages came by, oldest first. `is_requested`: a person has asked for the claims.
+    `elsewhere` are claims of the patient's other visits that a payer has or may have, as R4 JSON.
     """
 
     now: datetime
     feeds: tuple[str, ...] = ()
     is_requested: bool = False
+    elsewhere: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +212,43 @@ class BilledSlot:
 
 
 def billed_slots(chart: Chart, rulebook: Rulebook, feeds: Sequence[str] = ()) -> tuple[BilledSlot, ...]:
-    """The claims a chart gives: one for each kind its lines are split into, and for each payer in order of benefits."""
-    own, split = claim_type(chart, rulebook.site), rulebook.billing.split
-    found = []
+    """The claims a chart gives: one for each kind its lines are split into, each payer, and each part of a large bill.
+
+    Payers in order of benefits; then those that are asked before a planned visit begins.
+    """
     payers = payers_in_order(chart, rulebook.payers)
+    ahead = [(1, payer) for payer in payers_asked_ahead(chart, rulebook.payers)]
+    return tuple(
+        billed
+        for order, payer in (*payers, *ahead)
+        for billed in _slots_of(chart, rulebook, feeds, (order, payer), is_alone=len(payers) == 1)
+    )
+
+
+def _slots_of(
+    chart: Chart, rulebook: Rulebook, feeds: Sequence[str], billed_to: tuple[int, Payer | None], *, is_alone: bool
+) -> Iterator[BilledSlot]:
+    """The claims for one payer at its place in the order of benefits."""
+    order, payer = billed_to
+    own, split = claim_type(chart, rulebook.site), rulebook.billing.split
     setting = rulebook.site.place_of_service.get(chart.visit.class_code, "") if chart.visit else ""
     place = VisitPlace(feeds[0] if feeds else "", setting)
-    for order, payer in payers:
-        name = payer.name if payer else payer_name(chart.coverages[0]) if chart.coverages else "none"
-        coded = code_chart(chart, rulebook.tables, name, rulebook.site.currency, place)
-        for kind in kinds_of(coded, own, split):
-            part = of_kind(coded, kind, own, split) if split else coded
-            is_own = kind == own and order == 1
-            found.append(BilledSlot(Slot(kind, order), payer, name, part, is_own, len(payers) == 1))
-    return tuple(found)
+    name = payer.name if payer else payer_name(chart.coverages[0]) if chart.coverages else "none"
+    use = payer.use if payer else CLAIM
+    coded = code_chart(chart, rulebook.tables, name, rulebook.site.currency, place)
+    if payer and use == PREAUTHORIZATION and payer.prior_auth_codes is not None:
+        asked = [i for i, line in enumerate(coded.lines) if line.code.code in payer.prior_auth_codes]
+        if not asked:
+            return
+        coded = only_lines(coded, asked, unpointed=False)
+    for kind in kinds_of(coded, own, split):
+        whole = arranged(of_kind(coded, kind, own, split) if split else coded, kind, payer)
+        parts = parts_of(whole, kind, payer.limits_of(kind) if payer else STANDARD_LIMITS[kind])
+        for number, part in enumerate(parts, start=1):
+            slot = Slot(kind, order, number, use)
+            tells_payments = slot == Slot(own, order)
+            billed = part if tells_payments else replace(part, chart=replace(part.chart, copayments=()))
+            yield BilledSlot(slot, payer, name, billed, slot == Slot(own), is_alone and len(parts) == 1)
 
 
 def draft_claim(
@@ -214,7 +259,7 @@ def draft_claim(
     created = occasion.now.date()
     place = ClaimPlace(slot.kind, slot.order, earlier.decisions)
     built = build_claim(coded, rulebook.site, payer, number, created, place)
-    wait = wait_of(coded.chart, _rule_of(payer, rulebook.billing, occasion.feeds), occasion.now, occasion.is_requested)
+    wait = _wait(billed, rulebook.billing, occasion)
     context = ClaimContext(
         built.claim,
         coded,
@@ -224,8 +269,12 @@ def draft_claim(
         wait.text if wait else "",
         earlier.is_open,
         _is_paid_in_full(built.total, payer, earlier),
+        coverages_not_billed(coded.chart, rulebook.payers) if billed.is_own else (),
+        occasion.elsewhere,
     )
-    findings = findings_for(context) + tuple(model_findings(built.claim))
+    built = with_drg(built, drg_of(context), coded, rulebook.tables.concept(WEIGHT_TABLE))
+    context = replace(context, claim=built.claim)
+    findings = findings_for(context) + judged_by(payer, model_findings(built.claim))
     return ClaimDraft(
         chart_key=coded.chart.key,
         payer=billed.payer_name,
@@ -253,6 +302,14 @@ def draft_claims(chart: Chart, rulebook: Rulebook, occasion: Occasion) -> tuple[
         earlier = Earlier(is_open=billed.slot.order > 1)
         drafts.append(draft_claim(billed, rulebook, number, occasion, earlier))
     return tuple(drafts)
+
+
+def _wait(billed: BilledSlot, billing: Billing, occasion: Occasion) -> Wait | None:
+    """What the claim still waits for. A planned visit is asked about at once, or when a person asks for it."""
+    rule = _rule_of(billed.payer, billing, occasion.feeds)
+    if billed.slot.use != CLAIM and rule.when != ON_REQUEST:
+        return None
+    return wait_of(billed.coded.chart, rule, occasion.now, occasion.is_requested)
 
 
 def _rule_of(payer: Payer | None, billing: Billing, feeds: Sequence[str]) -> BillingRule:

@@ -9,7 +9,18 @@ from typing import Any
 import orjson
 
 from fhir_coder.conversion import Conversion
-from fhir_coder.model import SYSTEM_TITLES, ClaimDraft, Gap, Json, MessageStatus, Trace
+from fhir_coder.model import (
+    SYSTEM_TITLES,
+    ClaimDraft,
+    Finding,
+    Gap,
+    Json,
+    MessageStatus,
+    PayerState,
+    System,
+    Trace,
+)
+from fhir_coder.store.items import OWN_ACTOR
 
 
 def conversion_text(conversion: Conversion) -> str:
@@ -35,7 +46,7 @@ def claim_text(draft: ClaimDraft) -> str:
     """One claim: head, diagnoses, procedures, lines, gaps, findings."""
     claim = draft.claim
     total = f"{draft.total.currency} {draft.total.value:,.2f}" if draft.total else "no amount"
-    kind = claim["type"]["coding"][0]["code"]
+    kind = draft.slot if "." in draft.slot else claim["type"]["coding"][0]["code"]
     day = claim.get("billablePeriod", {}).get("start", "no date")
     head = "   ".join([draft.chart_key, payer_title(claim, draft.payer), kind, day, total, draft.status.value])
     traces = {t.path: t for t in draft.traces if t.path}
@@ -43,6 +54,8 @@ def claim_text(draft: ClaimDraft) -> str:
     sections += section("diagnoses", _diagnosis_rows(claim, traces))
     sections += section("procedures", _procedure_rows(claim, traces))
     sections += section("lines", _line_rows(claim, traces))
+    groups = [t for t in draft.traces if t.system == System.MS_DRG]
+    sections += section("group", [[t.code, t.display, t.note] for t in groups])
     sections += section("not billed", [[_source(t), t.origin.path, _row(t)] for t in draft.traces if not t.path])
     sections += section("gaps", _gap_rows(draft.gaps))
     findings = sorted(draft.findings, key=lambda f: ("reject", "warn", "info").index(f.severity))
@@ -92,7 +105,8 @@ def _line_rows(claim: Json, traces: dict[str, Trace]) -> list[list[str]]:
         price = f"{item['unitPrice']['value']:,.2f}" if "unitPrice" in item else "?"
         net = f"{item['net']['value']:,.2f}" if "net" in item else "no amount"
         pointers = "dx " + " ".join(map(str, item.get("diagnosisSequence", ()))) if "diagnosisSequence" in item else ""
-        amount = f"{item['quantity']['value'].normalize():f} × {price}"
+        unit = f" {item['quantity']['unit']}" if "unit" in item["quantity"] else ""
+        amount = f"{item['quantity']['value'].normalize():f}{unit} × {price}"
         trace = traces[f"Claim.item[{index}]"]
         rows.append([str(item["sequence"]), code, trace.display, amount, net, pointers, *explained(trace)])
     return rows
@@ -147,6 +161,16 @@ def listing(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(aligned([list(headers), *[[cell(c) for c in row] for row in rows]]))
 
 
+def checked_text(checked: Sequence[tuple[str, Sequence[Finding]]]) -> str:
+    """Findings by what was checked, and what to do about each edit that has an advice."""
+    rows = [[name, f.severity.value, f.edit, f.path, f.text] for name, findings in checked for f in findings]
+    if not rows:
+        return "nothing found"
+    advice = {f.edit: f.advice for _, findings in checked for f in findings if f.advice}
+    listed = listing(["checked", "severity", "edit", "where", "rule"], rows)
+    return "\n".join([listed, *section("what to do", [[edit, text] for edit, text in advice.items()])])
+
+
 def cell(value: Any) -> str:
     """A value of the ledger as text."""
     if isinstance(value, datetime):
@@ -165,6 +189,9 @@ def status_text(counted: dict[str, Any]) -> str:
     for title in ("feeds", "payers"):
         for name, statuses in counted[title].items():
             lines.append(f"{title[:-1]:5} {name:15} " + ", ".join(f"{n} {s}" for s, n in statuses.items()))
+    for name, payer in counted["payer_states"].items():
+        if payer["state"] != PayerState.UP:
+            lines.append(f"payer {name:15} {payer['state']} ({payer['reason']}) since {payer['since']}")
     for name, server in counted["fhir_servers"].items():
         reason = f" ({server['reason']})" if server["reason"] else ""
         read = server["read_at"] or "never"
@@ -191,13 +218,27 @@ def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any], 
         "findings",
         [[f["severity"], f["edit"], f"{f['path']}: {f['text']}", f["advice"]] for f in explained_json["findings"]],
     )
-    history = [(e.at, moved(e), e.why) for e in events]
-    history += [(a.started_at, a.kind, f"{attempt_text(a)}; then: {a.next_action}") for a in attempts]
+    history = [(e.at, moved(e), e.why if e.actor == OWN_ACTOR else f"{e.why} ({e.actor})") for e in events]
+    history += [(a.started_at, a.kind, f"{attempt_text(a)}{_then(a)}") for a in attempts]
     lines += section("history", [[cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
     lines += _answer(row)
     return "\n".join(lines)
 
 
+def ordered_text(ordered: Sequence[Any], is_done: bool) -> str:
+    """What a person's order does, or did, to each claim; the first hundred by name, then the counts."""
+    if not ordered:
+        return "no such claims"
+    rows = [[o.identifier, o.payer, o.status, o.step.does or f"nothing: {o.step.why}"] for o in ordered]
+    lines = [listing(["claim", "payer", "status", "done" if is_done else "would be done"], rows[:_MOST_ORDERED])]
+    if len(rows) > _MOST_ORDERED:
+        lines.append(f"and {len(rows) - _MOST_ORDERED} more")
+    changed = sum(bool(o.step.does) for o in ordered)
+    told = f"{_plural(changed, 'claim')} of {len(ordered)}"
+    return "\n".join([*lines, f"{told} changed" if is_done else f"nothing was done; {told} with --yes"])
+
+
+_MOST_ORDERED = 100
 _ABOUT = {"bill": "replaces", "late-charge": "adds late charges to", "void": "voids"}
 
 
@@ -232,24 +273,69 @@ def attempt_text(attempt: Any) -> str:
         return "no answer was written down"
     retry = f", Retry-After {attempt.retry_after:g}" if attempt.retry_after else ""
     reason = f": {attempt.reason}" if attempt.reason not in ("", attempt.outcome) else ""
-    return f"{attempt.http_status or ''} {attempt.outcome}{retry}{reason}".strip()
+    took = f" in {(attempt.ended_at - attempt.started_at).total_seconds():.3f} s"
+    return f"{attempt.http_status or ''} {attempt.outcome}{retry}{reason}{took}".strip()
+
+
+def _then(attempt: Any) -> str:
+    return f"; then: {attempt.next_action}" if attempt.next_action else ""
+
+
+def wire_text(attempts: Sequence[Any], sent: bytes) -> str:
+    """Each request to the payer as it was sent, and what came back; `sent` is the body of the claim's submission."""
+    return "\n\n".join(_wire(number, a, sent) for number, a in enumerate(attempts, start=1)) or "nothing was sent"
+
+
+def _wire(number: int, attempt: Any, sent: bytes) -> str:
+    is_sending = attempt.kind in ("submit", "repeat") and attempt.request_line
+    body = sent if is_sending else attempt.request_body or b""
+    parts = [f"# {number}  {attempt.kind}  {cell(attempt.started_at)}  {attempt_text(attempt)}"]
+    parts += [attempt.request_line, attempt.request_headers, "", body.decode("utf-8", "replace"), ""]
+    parts += [f"HTTP {attempt.http_status}" if attempt.http_status else "", attempt.response_headers, ""]
+    parts += [attempt.response.decode("utf-8", "replace")]
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in "\n".join(parts))
 
 
 def _answer(row: Any) -> list[str]:
     if not row.adjudication:
         return []
     answer = orjson.loads(row.adjudication)
-    rows = [["outcome", answer["outcome"]], ["said", answer["disposition"]]]
-    if answer["paid"]:
-        rows.append(["paid", f"{answer['paid']['currency']} {answer['paid']['value']}"])
+    days = " to ".join(filter(None, (answer.get("authorized_from"), answer.get("authorized_to"))))
+    payment = answer.get("payment") or {}
+    rows = [
+        ["outcome", answer["outcome"] + (", pended" if answer.get("pended") else "")],
+        ["said", answer["disposition"]],
+        ["paid", _money(answer["paid"])],
+        ["patient owes", _money(answer.get("patient"))],
+        ["payment", " ".join(filter(None, (payment.get("day"), payment.get("number"))))],
+        ["authorised", " ".join(filter(None, (answer.get("authorization"), days)))],
+    ]
     rows += [[f"line {n['sequence']}", _decision(n)] for n in answer["lines"]]
+    rows += [["errors", ", ".join(answer["errors"])], ["notes", "; ".join(answer.get("texts", ()))]]
+    rows += [["asked for", _request(request)] for request in answer.get("requests", ())]
     return section("answer", [r for r in rows if r[1]])
 
 
+def _money(amount: Json | None) -> str:
+    return f"{amount['currency']} {amount['value']}".strip() if amount else ""
+
+
 def _decision(line: Json) -> str:
-    paid = f"paid {line['paid']['value']}" if line["paid"] else ""
-    reasons = ", ".join(line["reasons"])
-    return " ".join(filter(None, ["denied" if line["denied"] else "", paid, reasons]))
+    """What was decided on a line: denied or pended, the review code, amounts, number, reasons with their words."""
+    amounts = [f"{word} {line[key]['value']}" for key, word in _LINE_AMOUNTS if line.get(key)]
+    words = ["denied" if line["denied"] else "pended" if line.get("pended") else "", line.get("review", "")]
+    reasons = [", ".join(line["reasons"]), "; ".join(line.get("texts", ()))]
+    return " ".join(filter(None, [*words, *amounts, line.get("authorization", ""), *reasons]))
+
+
+_LINE_AMOUNTS = (("allowed", "allowed"), ("paid", "paid"), ("patient", "patient owes"))
+
+
+def _request(request: Json) -> str:
+    """What a payer asks for: documents or a questionnaire, for which lines, and by when."""
+    lines = f"for line {', '.join(map(str, request['lines']))}" if request["lines"] else ""
+    due = f"by {request['due']}" if request["due"] else ""
+    return " ".join(filter(None, [request["kind"], ", ".join(request["codes"]), lines, due]))
 
 
 def _plural(number: int, word: str) -> str:

@@ -84,7 +84,8 @@ def one_line(text: str) -> str:
 
 def visible(body: bytes) -> list[str]:
     """A payload as lines, each control character shown as its Unicode picture (␍ ␊ ␋ ␜), none as itself."""
-    text = body.decode("utf-8", "backslashreplace").translate(_PICTURES)
+    codec = "utf-16" if hl7v2.is_utf16(body) else "utf-8"
+    text = body.decode(codec, "backslashreplace").translate(_PICTURES)
     lines = re.sub("␍␊|␍|␊", lambda end: f"{end[0]}\n", text).split("\n")
     return lines if lines[-1] else lines[:-1]
 

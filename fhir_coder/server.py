@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -15,20 +16,24 @@ from fastapi import FastAPI
 
 from fhir_coder import __version__
 from fhir_coder.app import App
-from fhir_coder.errors import Fault, SettingsError
+from fhir_coder.errors import Fault
 from fhir_coder.intake.desk import IntakeDesk
-from fhir_coder.intake.fhir_auth import auth_faults
 from fhir_coder.intake.fhir_feed import FhirReader
 from fhir_coder.intake.folder import FolderWatch
 from fhir_coder.intake.mllp import MllpListener
 from fhir_coder.intake.tls import server_context, tls_faults
 from fhir_coder.logs import log
+from fhir_coder.payers.auth import auth_faults
+from fhir_coder.payers.keys import public_set
 from fhir_coder.settings import FhirFeed, FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings
+from fhir_coder.settings.lines import Key
 from fhir_coder.store import claims
 from fhir_coder.store.inbox import Inbox
 from fhir_coder.store.locks import only_writer
 from fhir_coder.supervisor import Loaded, WorkerProcess
 from fhir_coder.web.api import FeedAccess, WebAccess, create_app
+from fhir_coder.web.payer_routes import PayerAccess
+from fhir_coder.web.terminology_service import Terminology
 
 _SWITCH_SECONDS = 0.0005
 """After which a thread that computes lets another have its turn: the one that commits waits for nothing else."""
@@ -55,23 +60,24 @@ def bind_all(settings: Settings) -> Listeners:
             try:
                 listeners.mllp[feed.name] = socket.create_server((feed.host, feed.port))
             except OSError as error:
-                faults.append(Fault("settings", 0, f"feeds[{index}].port", _port_fault(feed.port, error)))
-            faults += [Fault("settings", 0, f"feeds[{index}].{key}", text) for key, text in tls_faults(feed)]
+                faults.append(settings.fault(("feeds", index, "port"), _port_fault(feed.port, error)))
+            faults += [settings.fault(("feeds", index, key), text) for key, text in tls_faults(feed)]
         elif isinstance(feed, FhirFeed):
-            faults += [Fault("settings", 0, f"feeds[{index}].{key}", text) for key, text in auth_faults(feed)]
+            faults += [settings.fault(("feeds", index, key), text) for key, text in auth_faults(feed)]
     try:
         listeners.http = socket.create_server((settings.http.host, settings.http.port))
+        # Connections inherit it. Without it the body of an answer waits 40 ms for the head to be acknowledged.
+        listeners.http.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        faults.append(Fault("settings", 0, "http.port", _port_fault(settings.http.port, error)))
-    faults += [Fault("settings", 0, f"http.{key}", text) for key, text in tls_faults(settings.http)]
+        faults.append(settings.fault(("http", "port"), _port_fault(settings.http.port, error)))
+    faults += [settings.fault(("http", key), text) for key, text in tls_faults(settings.http)]
     faults += _token_faults(settings)
     for index, payer in enumerate(settings.payers):
-        if payer.is_token_missing():
-            text = f"the environment variable {payer.token_env} is not set"
-            faults.append(Fault("settings", 0, f"payers[{index}].token_env", text))
+        faults += [settings.fault(("payers", index, key), text) for key, text in auth_faults(payer)]
+        faults += [settings.fault(("payers", index, key), text) for key, text in payer.notify_faults()]
     if faults:
         listeners.close()
-        raise SettingsError("nothing was started: the settings", faults)
+        raise settings.refused(faults, "nothing was started: ")
     return listeners
 
 
@@ -81,26 +87,34 @@ def _port_fault(port: int, error: OSError) -> str:
 
 def _token_faults(settings: Settings) -> list[Fault]:
     """Tokens that are named and cannot be had: the service must not start open to everybody."""
-    named: list[tuple[str, HttpSettings | HttpFeed]] = [("http", settings.http)]
-    named += [(f"feeds[{i}]", f) for i, f in enumerate(settings.feeds) if isinstance(f, HttpFeed)]
+    named: list[tuple[tuple[Key, ...], HttpSettings | HttpFeed]] = [(("http",), settings.http)]
+    named += [(("feeds", i), f) for i, f in enumerate(settings.feeds) if isinstance(f, HttpFeed)]
     faults = []
     for place, section in named:
         try:
             section.token()
         except ValueError as error:
             key = "token_env" if section.token_env else "token_file"
-            faults.append(Fault("settings", 0, f"{place}.{key}", str(error)))
+            faults.append(settings.fault((*place, key), str(error)))
     return faults
 
 
-def _web_access(settings: Settings) -> WebAccess:
+def _web_access(settings: Settings, wake: Callable[[], None]) -> WebAccess:
     general = settings.http.token()
     feeds = tuple(
         FeedAccess(f.name, f.token() or general, f.rules.conformance == "reject")
         for f in settings.feeds
         if isinstance(f, HttpFeed)
     )
-    return WebAccess(general, feeds, settings.http.max_body_bytes)
+    return WebAccess(general, feeds, settings.http.max_body_bytes, _payer_access(settings, wake))
+
+
+def _payer_access(settings: Settings, wake: Callable[[], None]) -> PayerAccess:
+    tokens = {p.name: p.notify_token() for p in settings.payers}
+    signing = [*settings.payers, *(f for f in settings.feeds if isinstance(f, FhirFeed))]
+    signs = any(one.auth == "smart" for one in signing)
+    called = {name: token for name, token in tokens.items() if token}
+    return PayerAccess(called, (lambda: public_set(signing)) if signs else None, wake)
 
 
 def serve(app: App, workers: WorkerProcess, announce: Callable[[Listeners, Loaded], None]) -> None:
@@ -114,6 +128,7 @@ def serve(app: App, workers: WorkerProcess, announce: Callable[[Listeners, Loade
         _ = app.ledger.patient_key
         loaded = workers.loaded()  # faults of tables show before anything listens
         listeners = bind_all(app.settings)
+        gc.freeze()  # what stays for good is not to be looked through while senders wait
         try:
             asyncio.run(_serve(app, listeners, workers, lambda bound: announce(bound, loaded)))
         finally:
@@ -151,13 +166,14 @@ async def _serve(app: App, listeners: Listeners, workers: WorkerProcess, announc
     folders = [FolderWatch(f, desk) for f in app.settings.feeds if isinstance(f, FolderFeed)]
     store = app.settings.store_path()
     readers = [FhirReader(f, app.ledger, desk, store) for f in app.settings.feeds if isinstance(f, FhirFeed)]
-    web = create_app(app.ledger, desk, _web_access(app.settings))
+    terminology = Terminology(app.load_tables, lambda: app.code_sets, app.settings.tables)
+    web = create_app(app.ledger, desk, _web_access(app.settings, workers.wake), terminology)
     http = _HttpServer(_uvicorn_config(app.settings.http, web))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, http.stop)
     workers.start()
     for listener, bound in zip(mllp, listeners.mllp.values(), strict=True):
-        await listener.start(bound)
+        await asyncio.wrap_future(desk.run(listener.start(bound)))
     watched: list[FolderWatch | FhirReader] = [*folders, *readers]
     for feed in watched:
         feed.start()
@@ -168,9 +184,10 @@ async def _serve(app: App, listeners: Listeners, workers: WorkerProcess, announc
         await http.serve(sockets=[listeners.http])
     finally:
         for listener in mllp:
-            await listener.stop()
+            await asyncio.wrap_future(desk.run(listener.stop()))
         for feed in watched:
             await asyncio.to_thread(feed.stop)
+        await asyncio.to_thread(terminology.close)
         await asyncio.to_thread(desk.close)
         await asyncio.to_thread(workers.stop)
         log.info("service_stopped")

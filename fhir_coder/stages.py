@@ -6,58 +6,27 @@ work or its result.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import orjson
+
+from fhir_coder.answers import Answers
 from fhir_coder.billing import Known, plan_claims
 from fhir_coder.charts import chart_status, chart_to_bytes
-from fhir_coder.filing import apply_decision, file_plans, file_reading, without_set_aside
+from fhir_coder.delivery import Delivery, PayerLine
+from fhir_coder.filing import file_plans, file_reading, without_set_aside
 from fhir_coder.folding import MOST_FACTS, Folding, weight_of
 from fhir_coder.logs import log
-from fhir_coder.model import IN_FLIGHT, Chart, ClaimStatus, MessageFacts, MessageStatus, Outcome, Verdict
-from fhir_coder.payers import PayerClient, Try
-from fhir_coder.payers.decide import Decision, RetryPolicy, after_look_up, after_poll, after_submit
+from fhir_coder.model import Chart, MessageFacts, MessageStatus, Verdict
 from fhir_coder.pipeline import Occasion, Rulebook, facts_of, judge, why_ignored
 from fhir_coder.recent import Recent
-from fhir_coder.store import Ledger, charts, claims, items, messages, people, work
+from fhir_coder.store import Ledger, attempts, charts, claims, items, messages, people, work
 from fhir_coder.store.events import Change, record
 from fhir_coder.store.work import Work
 
 _SOON = timedelta(milliseconds=50)
-
-
-@dataclass(frozen=True, slots=True)
-class PayerLine:
-    """A payer's client with its retry policy, and where the client notes each HTTP request it makes."""
-
-    client: PayerClient
-    policy: RetryPolicy
-    tries: TryLog
-
-
-class TryLog:
-    """The HTTP requests of the attempt that runs on this thread."""
-
-    def __init__(self) -> None:
-        self._own = threading.local()
-
-    def note(self, one: Try) -> None:
-        """Keep a request; the client calls this."""
-        self._noted().append(one)
-
-    def take(self) -> list[Try]:
-        """The requests in their order, the last one's outcome being the attempt's own; the log is empty afterwards."""
-        taken = list(self._noted())
-        self._noted().clear()
-        return taken
-
-    def _noted(self) -> list[Try]:
-        if not hasattr(self._own, "tries"):
-            self._own.tries = []
-        tries: list[Try] = self._own.tries
-        return tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +45,21 @@ class Stages:
     def __init__(
         self, ledger: Ledger, rulebook: Rulebook, payers: Mapping[str, PayerLine], quiet: timedelta = timedelta()
     ) -> None:
-        self._ledger, self._rulebook, self._payers, self._quiet = ledger, rulebook, payers, quiet
+        self._ledger, self._rulebook, self._quiet = ledger, rulebook, quiet
+        self.delivery = Delivery(ledger, rulebook.site.claim_identifier_system, payers)
         self._recent = Recent[str, _Said](MOST_FACTS, lambda said: weight_of(said.facts))
         self.folding = Folding(ledger, self._facts)
         self._run: Mapping[str, Callable[[Work], None]] = {
             "read": self.read,
             "chart": self.chart,
-            "submit": self.submit,
-            "poll": self.poll,
+            "submit": self.delivery.submit,
+            "poll": self.delivery.poll,
+            "answer": Answers(ledger, rulebook.site.claim_identifier_system, payers).read,
         }
+
+    def with_rulebook(self, rulebook: Rulebook) -> Stages:
+        """Stages by another rulebook, which have read nothing yet: what a message says may differ by it."""
+        return Stages(self._ledger, rulebook, self.delivery.lines, self._quiet)
 
     def run(self, todo: Work) -> None:
         """Do one piece of work."""
@@ -174,11 +149,18 @@ class Stages:
             chart = without_set_aside(connection, chart)
             rows = claims.of_chart(connection, chart.key)
             settled = frozenset(items.settled_by_a_person(connection, chart.key)) if rows else frozenset[str]()
-            feeds = messages.feeds_of(connection, chart.messages) if self._rulebook.billing.feeds else ()
+            feeds = messages.feeds_of(connection, chart.messages)
             is_requested = claims.is_requested(connection, chart.key)
+            states = claims.states_to_keep(connection, chart.key, rows)
             is_billed_before = charts.is_billed_under(connection, chart.moved_from)
-        occasion = Occasion(self._ledger.clock(), feeds, is_requested)
-        return chart, Known(rows, settled, self._decision_of, is_billed_before), occasion
+            elsewhere = claims.bodies_of_people(connection, self._people_of(chart), (chart.key, *chart.moved_from))
+        occasion = Occasion(self._ledger.clock(), feeds, is_requested, tuple(map(orjson.loads, elsewhere)))
+        return chart, Known(rows, settled, self._decision_of, is_billed_before, states), occasion
+
+    def _people_of(self, chart: Chart) -> set[str]:
+        """The digests of the patient's identifiers, as the index of people has them."""
+        identifiers = chart.patient.identifiers if chart.patient else ()
+        return {people.digest(self._ledger.patient_key, identifier.value) for identifier in identifiers}
 
     def _move_claims(self, chart: Chart) -> None:
         """Settle the claims that were made under a chart key that the visit has no longer."""
@@ -191,104 +173,11 @@ class Stages:
 
     def _decision_of(self, claim_id: str) -> bytes:
         with self._ledger.reading() as connection:
-            return claims.decision_of(connection, claim_id)
+            return attempts.decision_of(connection, claim_id)
 
     def folded(self, key: str) -> Chart:
         """The chart of a visit, from its stored messages."""
         return self.folding.chart(key)
-
-    # --- submit and poll: a claim to its answer
-
-    def submit(self, todo: Work) -> None:
-        """Send a ready claim, or settle one whose outcome is unknown by looking it up first."""
-        with self._ledger.reading() as connection:
-            row = claims.by_id(connection, todo.key)
-        if row.payer not in self._payers and row.status in (ClaimStatus.READY, *IN_FLIGHT):
-            self._no_payer(row, todo)
-        elif row.status == ClaimStatus.READY:
-            self._send(row, todo)
-        elif claims.is_in_flight(row):
-            self._look_up(row, todo)
-        else:
-            with self._ledger.writing() as connection:
-                work.finish(connection, todo)
-
-    def _no_payer(self, row: claims.ClaimRow, todo: Work) -> None:
-        text = f"no payer '{row.payer}' in the settings: add it, then fhir-coder claims resubmit {row.identifier}"
-        item = items.Item(f"delivery:{row.id}", "delivery", "payer_not_configured", text, row.chart_key, row.id)
-        at = self._ledger.clock()
-        with self._ledger.writing() as connection:
-            items.open_item(connection, at, item)
-            work.finish(connection, todo)
-
-    def _send(self, row: claims.ClaimRow, todo: Work) -> None:
-        at = self._ledger.clock()
-        with self._ledger.writing() as connection:
-            now = claims.by_id(connection, row.id)
-            if now.status != ClaimStatus.READY:
-                return
-            claims.move(connection, now, ClaimStatus.SENT, "sending", at)
-            attempt = claims.begin_attempt(connection, row.id, "submit", at)
-        line = self._payers[row.payer]
-        outcome = line.client.submit(row.body, self._rulebook.site.claim_identifier_system, row.identifier)
-        self._settle(todo, attempt, outcome, after_submit(outcome, todo.tries, line.policy))
-
-    def _look_up(self, row: claims.ClaimRow, todo: Work) -> None:
-        at = self._ledger.clock()
-        with self._ledger.writing() as connection:
-            if row.status == ClaimStatus.SENT:  # the process died between sending and writing down the answer
-                claims.move(connection, row, ClaimStatus.UNKNOWN, "no answer was written down", at)
-            rounds = claims.times_not_found(connection, row.id)
-            attempt = claims.begin_attempt(connection, row.id, "look-up", at)
-        line = self._payers[row.payer]
-        outcome = line.client.find(self._rulebook.site.claim_identifier_system, row.identifier)
-        self._settle(todo, attempt, outcome, after_look_up(outcome, todo.tries, line.policy, rounds))
-
-    def poll(self, todo: Work) -> None:
-        """Ask the payer for its decision on a claim it has."""
-        with self._ledger.reading() as connection:
-            row = claims.by_id(connection, todo.key)
-        if row.status != ClaimStatus.QUEUED:
-            with self._ledger.writing() as connection:
-                work.finish(connection, todo)
-            return
-        with self._ledger.writing() as connection:
-            attempt = claims.begin_attempt(connection, row.id, "poll", self._ledger.clock())
-        line = self._payers[row.payer]
-        outcome = line.client.poll(row.payer_reference, self._rulebook.site.claim_identifier_system, row.identifier)
-        self._settle(todo, attempt, outcome, after_poll(outcome, todo.tries, line.policy))
-
-    def _settle(self, todo: Work, attempt: int, outcome: Outcome, decision: Decision) -> None:
-        at = self._ledger.clock()
-        with self._ledger.writing() as connection:
-            row = claims.by_id(connection, todo.key)
-            *earlier, last = self._payers[row.payer].tries.take()
-            for one in earlier:
-                claims.insert_try(connection, row.id, _KIND_OF_TRY[one.what], _row_of(one))
-            claims.end_attempt(connection, attempt, outcome, decision.next_action, (last.started_at, at))
-            apply_decision(connection, row, outcome, decision, todo, at)
-        log.info(
-            "claim_attempted",
-            claim_id=todo.key,
-            stage=todo.stage,
-            outcome=outcome.kind.value,
-            http_status=outcome.http_status,
-            status=decision.status.value,
-        )
-
-
-_KIND_OF_TRY = {"submit": "submit", "find": "look-up", "poll": "poll"}
-
-
-def _row_of(one: Try) -> dict[str, object]:
-    return {
-        "started_at": one.started_at,
-        "ended_at": one.ended_at,
-        "outcome": one.kind.value,
-        "reason": one.reason,
-        "http_status": one.http_status,
-        "next_action": "again within the attempt",
-    }
 
 
 def _versions(rows: Mapping[str, Sequence[claims.ClaimRow]]) -> set[tuple[object, ...]]:

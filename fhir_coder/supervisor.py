@@ -128,7 +128,7 @@ def _started() -> subprocess.Popen[bytes]:
 
 
 def _tell(process: subprocess.Popen[bytes], settings: Settings) -> None:
-    line = settings.model_dump_json(by_alias=True).encode() + b"\n"
+    line = settings.to_line() + b"\n"
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it died: whoever waits for what it loaded learns it
         process.stdin.write(line)

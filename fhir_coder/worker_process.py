@@ -22,8 +22,9 @@ from fhir_coder.errors import FhirCoderError
 from fhir_coder.logs import configure_logs, error_name, error_place, log
 from fhir_coder.model import System
 from fhir_coder.settings import Settings
-from fhir_coder.store import Ledger
+from fhir_coder.store import Ledger, claims
 from fhir_coder.store.locks import only_writer
+from fhir_coder.terminology.history import read_history
 from fhir_coder.worker import Worker
 
 _NICE = 15
@@ -32,6 +33,8 @@ _SWITCH_SECONDS = 0.0005
 """After which a thread that computes lets another have its turn, lest one that holds the write lock waits for it."""
 _PREDECESSOR_SECONDS = 10.0
 """For the workers of a service that was killed to be gone."""
+_LOOK_SECONDS = 0.5
+"""Between two looks at whether tables were activated."""
 _CHECKPOINT_SECONDS, _LONG_LOG = 0.25, 2000
 """Between checkpoints, and the pages of the ledger's log from which on they follow each other at once."""
 
@@ -44,7 +47,7 @@ def main() -> int:
     os.nice(_NICE)
     sys.setswitchinterval(_SWITCH_SECONDS)
     words = _words()
-    settings = Settings.model_validate_json(next(words))
+    settings = Settings.from_line(next(words))
     configure_logs(settings.log.format, settings.log.level)
     lock = settings.store_path().with_name(f"{settings.store_path().name}.workers")
     try:
@@ -98,11 +101,14 @@ def _work(app: App, words: Iterator[bytes]) -> None:
     is_over = threading.Event()
     threading.Thread(target=_listen, args=(words, worker, is_over), name="listen", daemon=True).start()
     checkpoints = threading.Thread(target=_checkpoint, args=(app.ledger, is_over), name="checkpoint")
+    tables = threading.Thread(target=_watch_tables, args=(app, worker, is_over), name="tables")
     checkpoints.start()
+    tables.start()
     worker.start()
     is_over.wait()
     worker.stop()
     checkpoints.join()
+    tables.join()
 
 
 def _listen(words: Iterator[bytes], worker: Worker, is_over: threading.Event) -> None:
@@ -110,6 +116,30 @@ def _listen(words: Iterator[bytes], worker: Worker, is_over: threading.Event) ->
         if b"s" in word:
             is_over.set()
         worker.wake()
+
+
+def _watch_tables(app: App, worker: Worker, is_over: threading.Event) -> None:
+    """Go on with other tables as soon as versions were activated (`terminology.versions`); held claims are coded anew.
+
+    Where they cannot be read, those of before stay in use until the next activation.
+    """
+    folder = app.settings.tables.dir
+    known = app.tables.state
+    while folder is not None and not is_over.wait(_LOOK_SECONDS):
+        try:
+            before, known = known, read_history(folder).state
+            if known == before:
+                continue
+            app.read_tables_again()
+            worker.go_on_with(app.stages)
+            with app.ledger.writing() as connection:
+                claims.ask_for_held(connection, app.ledger.clock())
+                claims.ask_for_recoded(connection, before, app.ledger.clock())
+        except Exception as error:
+            log.error("tables_refused", error=error_name(error), where=error_place(error))
+        else:
+            log.info("tables_read_again", tables=len(app.tables.describe()), version=known)
+            worker.wake()
 
 
 def _checkpoint(ledger: Ledger, is_over: threading.Event) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from fhir_coder import fhir, hl7v2
 from fhir_coder.charts import fold_chart
 from fhir_coder.claims import wait_of
-from fhir_coder.claims.build import BuiltClaim, ClaimNumber, build_claim
+from fhir_coder.claims.bill import ClaimNumber
+from fhir_coder.claims.build import BuiltClaim, build_claim
 from fhir_coder.coding import code_chart
 from fhir_coder.edits import ClaimContext
 from fhir_coder.model import (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -40,16 +38,13 @@ class Wire:
         self.events: list[Any] = []
         self._bound = socket.create_server((HOST, 0))
         self.port: int = self._bound.getsockname()[1]
-        self._started, self._loop = threading.Event(), asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
 
     def __enter__(self) -> Wire:
         self._capture = capture_logs()
         self.events = self._capture.__enter__()
         self._desk = IntakeDesk(self.ledger, lambda: None)
-        self._thread.start()
-        assert self._started.wait(10)
+        self._listener = MllpListener(self.feed, self._desk)
+        self._desk.run(self._listener.start(self._bound)).result(10)
         return self
 
     def __exit__(
@@ -62,17 +57,7 @@ class Wire:
 
     def stop(self) -> None:
         """Stop the listener as the service does, and wait until it has stopped."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-            self._loop.close()
-
-    async def _serve(self) -> None:
-        self._listener = MllpListener(self.feed, self._desk)
-        await self._listener.start(self._bound)
-        self._started.set()
-        await self._stop.wait()
-        await self._listener.stop()
+        self._desk.run(self._listener.stop()).result(20)
         self._bound.close()
 
     def client(self, **options: Any) -> MllpClient:

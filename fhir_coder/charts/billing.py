@@ -43,12 +43,16 @@ def is_open(chart: Chart) -> bool:
     A stay is open until its discharge, a planned visit until it begins. Any other visit is open until it is finished,
     or a charge or account message says that it may be billed.
     """
-    visit = chart.visit
-    if visit is None or visit.end or visit.status == "finished":
+    return chart.visit is not None and goes_on(chart.visit, is_charged=bool(chart.charges))
+
+
+def goes_on(visit: VisitFact, *, is_charged: bool) -> bool:
+    """Whether a visit still goes on; `is_charged` where a charge came."""
+    if visit.end or visit.status == "finished":
         return False
-    if is_stay(chart) or visit.status == "planned":
+    if visit.class_code in INPATIENT_CLASSES or visit.status == "planned":
         return True
-    return not (visit.billable or chart.charges)
+    return not (visit.billable or is_charged)
 
 
 def established(facts: Iterable[DiagnosisFact], visit: VisitFact | None) -> Iterable[DiagnosisFact]:
@@ -63,7 +67,7 @@ def established(facts: Iterable[DiagnosisFact], visit: VisitFact | None) -> Iter
 
 
 def billing_order(facts: Iterable[DiagnosisFact]) -> tuple[DiagnosisFact, ...]:
-    """Diagnoses in the order a claim lists them: the principal first, admitting ones last.
+    """Diagnoses in the order a claim lists them: the principal first, admitting ones last; final before unnamed kinds.
 
     A working diagnosis counts only while there is no other but the admitting one (ICD-10-CM Official Guidelines,
     section IV.H: suspected conditions are not coded); the reason for the visit only where nothing else is recorded.
@@ -73,4 +77,4 @@ def billing_order(facts: Iterable[DiagnosisFact]) -> tuple[DiagnosisFact, ...]:
         listed = [f for f in listed if f.kind != "working"]
     if any(f.kind != "reason" for f in listed):
         listed = [f for f in listed if f.kind != "reason"]
-    return tuple(sorted(listed, key=lambda f: (f.kind == "admitting", f.rank or 99)))
+    return tuple(sorted(listed, key=lambda f: (f.kind == "admitting", f.rank or 99, f.kind != "final")))

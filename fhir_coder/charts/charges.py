@@ -18,11 +18,14 @@ class Charges:
     credits: dict[str, ChargeFact] = field(default_factory=dict)
     taken_back: dict[str, str] = field(default_factory=dict)
     never_charged: dict[str, ChargeFact] = field(default_factory=dict)
+    copayments: dict[str, ChargeFact] = field(default_factory=dict)
 
     def take(self, fact: ChargeFact) -> Problem | None:
         """Take a charge, credit or removal in. An adjustment, which changes an amount, is a problem for a person."""
         if fact.kind == "CR":
             self._credit(fact)
+        elif fact.kind == "CO":
+            self.copayments[fact.identity] = fact
         elif fact.kind == "AJ":
             text = "an adjustment (AJ) changes an amount: a person decides how"
             return Problem(fact.origin, "adjustment", text, self.key)

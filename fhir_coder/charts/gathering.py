@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from fhir_coder.charts.accounts import Accounts, in_order, numbered, ranked
-from fhir_coder.charts.billing import established
+from fhir_coder.charts.billing import established, goes_on
 from fhir_coder.charts.charges import Charges
 from fhir_coder.charts.directory import Directory
 from fhir_coder.charts.order import Stamps
@@ -28,6 +28,7 @@ from fhir_coder.model import (
     MergeFact,
     MoveFact,
     PatientFact,
+    PersonFact,
     PlaceFact,
     Problem,
     ProcedureFact,
@@ -118,6 +119,8 @@ class Gathering:
                 self._cancel(filed.topic, fact)
             case MergeFact():
                 self.person.merge(fact)
+            case PersonFact():
+                self._hear(filed.topic, fact)
             case MoveFact():
                 self._move(filed.topic, fact)
             case PlaceFact():
@@ -138,6 +141,11 @@ class Gathering:
                 keep(self.coverages, fact)
             case ChargeFact():
                 self.problems += filter(None, [self.charges.take(fact)])
+
+    def _hear(self, topic: str, fact: PersonFact) -> None:
+        """What is said of the person while the visit goes on: an address of next year must not change old claims."""
+        if self.visit is None or goes_on(self.visit, is_charged=bool(self.charges.charges)):
+            self.person.hear(self.key, topic, fact.patient)
 
     def _forget_version(self, filed: FiledFact) -> None:
         """A version of an Encounter says all there is to say of it (FHIR R4 3.1.0.4): what an earlier one said goes."""
@@ -204,6 +212,7 @@ class Gathering:
             messages=tuple(self.messages),
             problems=(*self.problems, *self.charges.problems()),
             moved_to=self.moved_to,
+            copayments=tuple(self.charges.copayments.values()),
             moved_from=tuple(sorted((self.keys | self.places) - {self.key, self.moved_to})),
         )
 

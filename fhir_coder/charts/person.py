@@ -28,12 +28,13 @@ class Person:
     """The records of persons that a chart draws on, and their merges.
 
     HL7 v2 says who the patient is in each message of the visit: that record stands under the chart key. A FHIR record
-    stands under its own topic, which the visit refers to.
+    stands under its own topic, which the visit refers to. `heard` is what was said under a number, outside any visit.
     """
 
     records: dict[str, PatientFact] = field(default_factory=dict)
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     merges: dict[str, MergeFact] = field(default_factory=dict)
+    heard: dict[str, PatientFact] = field(default_factory=dict)
 
     def take(self, topic: str, filed: FiledFact, fact: PatientFact) -> None:
         """Take what is said of a person under a topic in; the facts of one person may come under several."""
@@ -41,11 +42,29 @@ class Person:
             for gone in [t for t, names in self.aliases.items() if t == topic or topic in names]:
                 del self.records[gone], self.aliases[gone]
             return
-        self.records[topic] = over(self.records.pop(topic, None), fact)  # the record said last stands last
+        known = self.records.pop(topic, None) or next((self.heard[r] for r in filed.refs if r in self.heard), None)
+        self.records[topic] = over(known, fact)  # the record said last stands last
         self.aliases[topic] = filed.refs
 
+    def hear(self, key: str, number: str, said: PatientFact) -> None:
+        """Take in what is said of the person under a number, outside any visit; `key` is that of the visit."""
+        self.heard[number] = over(self.heard.get(number), said)
+        if number in self.aliases.get(key, ()):
+            self.records[key] = over(self.records[key], said)
+        for prior, merge in self.merges.items():
+            if merge.survivor == number and merge.patient:
+                self.merges[prior] = replace(merge, patient=over(merge.patient, said))
+
     def merge(self, fact: MergeFact) -> None:
-        """Take a merge in. A survivor that was merged away before is back: no merge ever leads round in a circle."""
+        """Take a merge in, or away where it is removed.
+
+        A survivor that was merged away before is back: no merge ever leads round in a circle.
+        """
+        if fact.removed:
+            known = self.merges.get(fact.prior)
+            if known and known.survivor == fact.survivor:
+                del self.merges[fact.prior]
+            return
         self.merges.pop(fact.survivor, None)
         self.merges[fact.prior] = fact
 

@@ -14,6 +14,7 @@ from fhir_coder.model import (
     Chart,
     Concept,
     CoverageFact,
+    DiagnosisFact,
     MessageFacts,
     Money,
     is_code_shaped,
@@ -99,12 +100,19 @@ def _of_many(kind: str, before: Sequence[Any], after: Sequence[Any]) -> Iterator
     known, now = {fact.identity: fact for fact in before}, {fact.identity: fact for fact in after}
     for identity, fact in now.items():
         if identity not in known:
-            yield ChartChange(ADDED, kind, _shown(fact))
+            if not _is_mention(fact, before):
+                yield ChartChange(ADDED, kind, _shown(fact))
         elif fact is not known[identity] and (names := _changed(known[identity], fact)):
             yield ChartChange(CHANGED, kind, f"{_shown(fact)}   {names}")
     for identity, fact in known.items():
-        if identity not in now:
+        if identity not in now and not _is_mention(fact, after):
             yield ChartChange(REMOVED, kind, _shown(fact))
+
+
+def _is_mention(fact: Any, others: Sequence[Any]) -> bool:
+    """Whether a fact only names a diagnosis that the chart has anyway, as the FT1-19 of a later charge does."""
+    is_bare = isinstance(fact, DiagnosisFact) and not (fact.kind or fact.rank or fact.on_admission)
+    return is_bare and any(other.concept.key == fact.concept.key for other in others)
 
 
 def _changed(before: Any, after: Any) -> str:

@@ -18,7 +18,7 @@ _BILL_SYSTEMS: Mapping[str, str] = {
 
 
 def accident_element(accident: Accident | None) -> tuple[Json | None, Trace | None]:
-    """Claim.accident with its trace; nothing where no date is known to the day, which FHIR requires."""
+    """Claim.accident with the trace of its code; nothing where no date is known to the day, which FHIR requires."""
     if accident is None or accident.date is None or accident.date.day is None:
         return None, None
     coding = _accident_code(accident)
@@ -30,7 +30,8 @@ def accident_element(accident: Accident | None) -> tuple[Json | None, Trace | No
             "locationAddress": without_empty(address),
         }
     )
-    return element, Trace(coding.system, coding.code, accident.origin, coding, path="Claim.accident")
+    trace = Trace(coding.system, coding.code, accident.origin, coding, path="Claim.accident") if coding.code else None
+    return element, trace
 
 
 def bill_code_element(code: BillCode) -> Json:

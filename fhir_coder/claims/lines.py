@@ -7,10 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fhir_coder.claims.kinds import PROFESSIONAL
 from fhir_coder.claims.wire import to_bytes
 from fhir_coder.model import ChargeFact, Chart, CodedChart, Gap, Json, SplitRule
-
-INSTITUTIONAL, PROFESSIONAL = "institutional", "professional"
 
 _NOT_OF_THE_SERVICE = frozenset({"sequence", "careTeamSequence", "procedureSequence"})
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from fhir_coder.model import Chart, CoverageFact, Payer
+from fhir_coder.charts import ChartStatus, chart_status
+from fhir_coder.model import CLAIM, Chart, CoverageFact, Payer, Severity
+
+_NOT_ASKED_AHEAD = ("missing-charge", "prior-auth-missing", "prior-auth-list-missing", "timely-filing")
+"""Edits on what a request before the service cannot have: its price, the authorisation that it asks for."""
 
 
 def choose_payer(chart: Chart, payers: Sequence[Payer]) -> Payer | None:
@@ -18,7 +23,8 @@ def choose_payer(chart: Chart, payers: Sequence[Payer]) -> Payer | None:
     coverage = chart.coverages[0] if chart.coverages else None
     if not payers:
         return Payer(payer_name(coverage)) if coverage else None
-    return _named(coverage, payers) or next((p for p in payers if not p.plans), None)
+    paying = [p for p in payers if p.use == CLAIM]
+    return _named(coverage, paying) or next((p for p in paying if not p.plans), None)
 
 
 def payers_in_order(chart: Chart, payers: Sequence[Payer]) -> list[tuple[int, Payer | None]]:
@@ -28,11 +34,30 @@ def payers_in_order(chart: Chart, payers: Sequence[Payer]) -> list[tuple[int, Pa
     no other takes is not known to be the one.
     """
     found: list[tuple[int, Payer | None]] = [(1, choose_payer(chart, payers))]
+    paying = [p for p in payers if p.use == CLAIM]
     for order, coverage in enumerate(chart.coverages[1:], start=2):
-        named = _named(coverage, payers)
+        named = _named(coverage, paying)
         if named:
             found.append((order, named))
     return found
+
+
+def payers_asked_ahead(chart: Chart, payers: Sequence[Payer]) -> list[Payer]:
+    """Who is asked before a planned visit begins, by the plans they name: one for each use that is no claim."""
+    if chart_status(chart) is not ChartStatus.PLANNED or not chart.coverages:
+        return []
+    asked: dict[str, Payer] = {}
+    for payer in payers:
+        if payer.use != CLAIM and _named(chart.coverages[0], [payer]):
+            severities: dict[str, Severity | None] = dict.fromkeys(_NOT_ASKED_AHEAD)
+            asked.setdefault(payer.use, replace(payer, severities={**severities, **payer.severities}))
+    return list(asked.values())
+
+
+def coverages_not_billed(chart: Chart, payers: Sequence[Payer]) -> tuple[int, ...]:
+    """The places, from 2, of coverages that `payers_in_order` leaves out; none where no payers are configured."""
+    billed = {order for order, _ in payers_in_order(chart, payers)}
+    return tuple(order for order in range(2, len(chart.coverages) + 1) if order not in billed) if payers else ()
 
 
 def _named(coverage: CoverageFact | None, payers: Sequence[Payer]) -> Payer | None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import date
 
-from fhir_coder.claims.build import related_prior, with_frequency
-from fhir_coder.model import Json, Purpose
+from fhir_coder.claims.build import related_prior
+from fhir_coder.claims.supporting import with_frequency
+from fhir_coder.model import Identifier, Json, Purpose
 
 
-def void_claim(prior: Json, identifier: str, created: date) -> Json:
-    """The claim (R4 JSON) that voids `prior`, under an identifier of its own."""
+def void_claim(prior: Json, identifier: str, created: date, original: Identifier | None = None) -> Json:
+    """The claim (R4 JSON) that voids `prior`, under an identifier of its own. `original` is the payer's."""
     named = prior["identifier"][0]
     changed = {
         "identifier": [named | {"value": identifier}],
         "status": "cancelled",
         "created": created.isoformat(),
-        "related": related_prior(named["system"], named["value"]),
+        "related": related_prior(named["system"], named["value"], original),
     }
     if "supportingInfo" in prior:
         changed["supportingInfo"] = [_voided(entry) for entry in prior["supportingInfo"]]

@@ -9,6 +9,9 @@ from datetime import UTC, datetime, time, timedelta
 from fhir_coder.charts import is_open
 from fhir_coder.model import BillingRule, Chart
 
+ON_REQUEST = "request"
+"""The rule that a person asks for each claim."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -45,7 +48,7 @@ def wait_of(chart: Chart, rule: BillingRule, now: datetime, is_requested: bool) 
 
     A person's request stands in for the rule `request`, and ends a bill hold; any other rule must be met besides.
     """
-    if rule.when == "request":
+    if rule.when == ON_REQUEST:
         return None if is_requested else Wait("a person asks for it: fhir-coder claims bill")
     is_met, text = _RULES[rule.when]
     if not is_met(chart):

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from fhir_coder.claims.supporting import PAID_BY_PATIENT
 from fhir_coder.model import Json
 
 
@@ -27,10 +28,13 @@ def content_hash(claim: Json) -> str:
 
     Of an earlier payer's decision only outcome and amounts count: the same ones may come again under another name.
 
+    What the patient has paid since makes no other claim.
+
     Two claims of one digest bill the same: the second is not sent.
     """
     billed = {k: v for k, v in claim.items() if k not in ("identifier", "created", "related")}
-    billed["supportingInfo"] = [_without_frequency(entry) for entry in claim.get("supportingInfo", ())]
+    told = [entry for entry in claim.get("supportingInfo", ()) if not _is_payment(entry)]
+    billed["supportingInfo"] = [_without_frequency({k: v for k, v in e.items() if k != "sequence"}) for e in told]
     billed["contained"] = [_without_name(resource) for resource in claim.get("contained", ())]
     return hashlib.sha256(orjson.dumps(billed, default=_decimal, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -39,6 +43,10 @@ def _without_name(resource: Json) -> Json:
     if resource["resourceType"] != "ClaimResponse":
         return resource
     return {k: v for k, v in resource.items() if k not in ("request", "created")}
+
+
+def _is_payment(entry: Json) -> bool:
+    return any(coding["code"] == PAID_BY_PATIENT for coding in entry.get("code", {}).get("coding", ()))
 
 
 def _without_frequency(entry: Json) -> Json:

@@ -16,11 +16,14 @@ from fhir_coder.cli.codes import codes_cli
 from fhir_coder.cli.common import examples
 from fhir_coder.cli.convert import convert_cli
 from fhir_coder.cli.feeds import feeds_cli
+from fhir_coder.cli.gaps import gaps_cli
 from fhir_coder.cli.messages import messages_cli
+from fhir_coder.cli.payers import payers_cli
 from fhir_coder.cli.rules import edits_cli, tables_cli
 from fhir_coder.cli.service import service_cli
 from fhir_coder.cli.terminology import terminology_cli
 from fhir_coder.cli.testing import testing_cli
+from fhir_coder.cli.versions import versions_cli
 from fhir_coder.cli.work import work_cli
 
 cli = typer.Typer(
@@ -38,11 +41,13 @@ cli = typer.Typer(
 )
 for group in (convert_cli, service_cli, testing_cli, terminology_cli):
     cli.registered_commands += group.registered_commands
+tables_cli.registered_commands += gaps_cli.registered_commands + versions_cli.registered_commands
 for name, group in (
     ("feeds", feeds_cli),
     ("messages", messages_cli),
     ("charts", charts_cli),
     ("claims", claims_cli),
+    ("payers", payers_cli),
     ("work", work_cli),
     ("tables", tables_cli),
     ("codes", codes_cli),

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from fhir_coder.charts import ChartStatus
-from fhir_coder.cli.common import AsJson, Config, examples, explained, plain, print_json, stored_app
+from fhir_coder.cli.common import (
+    AsJson,
+    Config,
+    examples,
+    explained,
+    os_user,
+    plain,
+    print_json,
+    shown_progress,
+    status_option,
+    stored_app,
+)
 from fhir_coder.cli.messages import moment
 
 charts_cli = typer.Typer(no_args_is_help=True, help="Charts in the ledger: one a visit.")
@@ -26,7 +35,7 @@ Key = Annotated[str, typer.Argument(help="A chart key, such as LAKESHORE/VN/VN-1
 def charts_list(
     *,
     config: Config = None,
-    status: Annotated[ChartStatus | None, typer.Option(help="Only this status.")] = None,
+    status: Annotated[ChartStatus | None, status_option(ChartStatus)] = None,
     since: Annotated[
         str, typer.Option(help="Folded at this time or later: ISO 8601, UTC where it names no zone, or 2h, 3d.")
     ] = "",
@@ -103,7 +112,7 @@ def charts_verify(
 
     counted: Counter[str] = Counter()
     with stored_app(config) as app:
-        for one in _shown_progress(keys_to_verify(app.ledger, key)):
+        for one in shown_progress(keys_to_verify(app.ledger, key), "verifying"):
             found = verify(app.ledger, one, app.stages.folding.chart_anew)
             counted[found.result] += 1
             if found.result == "differs":
@@ -113,11 +122,31 @@ def charts_verify(
         raise typer.Exit(1)
 
 
-def _shown_progress(keys: list[str]) -> Iterable[str]:
-    """The keys, with a bar on a terminal."""
-    if not sys.stderr.isatty():
-        return keys
-    from rich.console import Console
-    from rich.progress import track
+@charts_cli.command(
+    "recode",
+    epilog=examples(
+        "fhir-coder charts recode LAKESHORE/VN/VN-1001 -c site/fhir-coder.toml",
+        "fhir-coder charts recode --table charge-master@cc2b242a -c site/fhir-coder.toml",
+    ),
+)
+@explained
+def charts_recode(
+    keys: Annotated[list[str] | None, typer.Argument(help="Chart keys.")] = None,
+    table: Annotated[
+        str, typer.Option(help="All charts that have a claim with codes of this version of a table: ID@HASH.")
+    ] = "",
+    config: Config = None,
+) -> None:
+    """Have visits coded with the tables of now, also where a claim was sent: what differs is corrected at the payer.
 
-    return track(keys, "verifying", console=Console(stderr=True), transient=True)
+    Who asked is written down. tables diff --replay shows beforehand what differs.
+    """
+    from fhir_coder.errors import FhirCoderError
+    from fhir_coder.queries import charts_made_with, recode_charts
+
+    if not keys and not table:
+        raise FhirCoderError("say which: chart keys, or --table")
+    with stored_app(config) as app:
+        found = sorted({*(keys or ()), *(charts_made_with(app.ledger, table) if table else ())})
+        recode_charts(app.ledger, found, app.tables.state, os_user())
+    typer.echo(f"asked for {len(found)} charts; a running service codes them")

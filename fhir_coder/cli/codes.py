@@ -38,11 +38,11 @@ def codes_show(
         details = book.details(code, _on_day(on), _names(book, system))
         if not details:
             raise NotFoundError("no loaded code set has this code: fhir-coder codes list, codes search WORDS")
-        shown = [(detail, list(islice(_mapped_from(app.tables, detail), _SHOWN_ROWS))) for detail in details]
+        shown = [(one, _instead(app.tables, one), _some(_mapped_from(app.tables, one))) for one in details]
     if as_json:
-        print_json([{**detail.as_json(), "mapped_from": rows} for detail, rows in shown])
+        print_json([{**one.as_json(), "by_table": instead, "mapped_from": rows} for one, instead, rows in shown])
     else:
-        typer.echo("\n\n".join(_detail_text(detail, rows) for detail, rows in shown))
+        typer.echo("\n\n".join(_detail_text(*one) for one in shown))
 
 
 @codes_cli.command(
@@ -70,7 +70,7 @@ def codes_search(
         rows = [[one.code, one.status, one.set_name, one.title] for one in found]
         typer.echo(listing(["code", "on the date", "set", "title"], rows))
     else:
-        typer.echo("none")
+        typer.echo(_none_found(system))
 
 
 @codes_cli.command("list", epilog=examples("fhir-coder codes list"))
@@ -88,6 +88,12 @@ def codes_list(as_json: AsJson = False, config: Config = None) -> None:
         return
     rows = [[s.name, s.edition, "" if s.rows is None else s.rows, s.covers, s.used_for, s.file] for s in summaries]
     typer.echo(listing(["set", "edition", "codes", "covers", "used for", "file"], rows))
+
+
+def _none_found(system: str) -> str:
+    if system == "icd10pcs":
+        return "none: no free source has the titles of ICD-10-PCS, so that no words find its codes"
+    return "none"
 
 
 def _on_day(text: str) -> date:
@@ -121,6 +127,29 @@ def _names(book: Any, system: str) -> list[str]:
     return [system]
 
 
+def _some(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(islice(rows, _SHOWN_ROWS))
+
+
+def _instead(tables: Any, detail: Any) -> list[dict[str, Any]]:
+    """The rows of the site's conversion tables for the code: what came in its place, and from which day on."""
+    from fhir_coder.terminology.header import system_uri
+
+    system = system_uri(detail.set_name)
+    converting = [
+        table
+        for kind in ("diagnosis", "procedure")
+        for table in (tables.tables_for(kind, system) if system else ())
+        if table.header.target_systems == (system,)
+    ]
+    return [
+        {"code": row.target.code, "from": str(row.conditions.valid_from or ""), "table": row.table, "row": row.line}
+        for table in converting
+        for row in table.rows.get(detail.code, ())
+        if row.target
+    ]
+
+
 def _mapped_from(tables: Any, detail: Any) -> Iterator[dict[str, Any]]:
     """The rows of all tables that name the code as their target."""
     from fhir_coder.terminology.header import system_uri
@@ -133,7 +162,7 @@ def _mapped_from(tables: Any, detail: Any) -> Iterator[dict[str, Any]]:
                     yield {"table": summary.id, "row": row.line, "source_code": row.source_code, "display": row.display}
 
 
-def _detail_text(detail: Any, rows: list[dict[str, Any]]) -> str:
+def _detail_text(detail: Any, by_table: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
     from fhir_coder.screens import section
     from fhir_coder.terminology.codesets.book import NOTE_TITLES
 
@@ -144,6 +173,10 @@ def _detail_text(detail: Any, rows: list[dict[str, Any]]) -> str:
     )
     if detail.converted:
         lines.append(f"the year conversion of CMS names {detail.converted}; there may be others: check")
+    lines += section(
+        "code instead, by a conversion table" if len(by_table) < 2 else "one of these instead, by a conversion table",
+        [[one["code"], f"from {one['from']}", one["table"], f"row {one['row']}"] for one in by_table],
+    )
     lines += section("above", [[one.code, one.title] for one in detail.above])
     lines += section("code instead", [[one.code, one.status, one.title] for one in detail.instead])
     if not any(one.code[-1] in detail.sevenths for one in detail.instead):  # which say it themselves

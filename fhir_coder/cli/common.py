@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -15,6 +16,7 @@ from fhir_coder.errors import FhirCoderError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Choice = TypeVar("Choice", bound=enum.StrEnum)
 
 Config = Annotated[
     Path | None,
@@ -83,6 +85,16 @@ def print_list(
         typer.echo(listing(columns, [[getattr(r, c) for c in columns] for r in rows]) if rows else "none")
 
 
+def shown_progress(keys: list[str], doing: str) -> Iterable[str]:
+    """The keys, with a bar on a terminal that says what is being done."""
+    if not sys.stderr.isatty():
+        return keys
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(keys, doing, console=Console(stderr=True), transient=True)
+
+
 def os_user() -> str:
     """Who gives the command: the operating system's user, not what the environment says of itself."""
     import os
@@ -99,6 +111,19 @@ def plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
+def status_option(kind: type[Choice]) -> Any:
+    """An option whose value is one of an enum's."""
+    listed = ", ".join(kind)
+
+    def read(text: str) -> Choice:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"it is one of {listed}") from None
+
+    return typer.Option(parser=read, metavar=f"[{'|'.join(kind)}]", help="Only this status.")
+
+
 def day_of(text: str, option: str = "--date") -> date:
     """The day that an option gives. Raises FhirCoderError with the option's name."""
     from fhir_coder.terminology.header import parse_date
@@ -107,3 +132,16 @@ def day_of(text: str, option: str = "--date") -> date:
         return parse_date(text)
     except ValueError as error:
         raise FhirCoderError(f"{option}: {error}") from None
+
+
+def site_folder(config: Path | None) -> Path:
+    """The folder of the site's own tables. Raises FhirCoderError where the settings name none."""
+    from fhir_coder.settings import load_settings
+    from fhir_coder.shipped import shipped
+
+    folder = load_settings(config).tables.dir
+    if folder is None:
+        raise FhirCoderError("the settings name no folder for the site's tables: set [tables] dir")
+    if folder.resolve().is_relative_to(shipped("mappings").resolve()):
+        raise FhirCoderError("the example site's tables are part of the program: fhir-coder init makes a site, then -c")
+    return folder

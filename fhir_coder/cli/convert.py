@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fhir_coder.cli.common import AsJson, Config, examples, explained, open_app, print_json
-from fhir_coder.errors import FhirCoderError
+from fhir_coder.errors import UsageError
 
 convert_cli = typer.Typer()
 
@@ -49,11 +49,21 @@ def convert(
 
 
 @convert_cli.command(
-    epilog=examples("fhir-coder check feed.hl7 --junit check.xml", "fhir-coder check feed.hl7 --profile dft-p03.xml")
+    epilog=examples(
+        "fhir-coder check feed.hl7 --junit check.xml",
+        "fhir-coder check feed.hl7 --profile dft-p03.xml",
+        "fhir-coder check claim.json --payer northwind -c site/fhir-coder.toml",
+    )
 )
 @explained
 def check(
-    file: Annotated[Path, typer.Argument(help="A file of HL7 v2 messages.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="HL7 v2 messages, a FHIR Claim or a Bundle with one, or NDJSON of them.", exists=True, dir_okay=False
+        ),
+    ],
+    *,
     config: Config = None,
     version: Annotated[str | None, typer.Option(help="HL7 version to check against, by default MSH-12.")] = None,
     profile: Annotated[
@@ -62,26 +72,26 @@ def check(
             help="Check by this message profile (XML) instead; one for each type.", exists=True, dir_okay=False
         ),
     ] = None,
+    payer: Annotated[str | None, typer.Option(help="Judge claims as this payer of the settings does.")] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
 ) -> None:
-    """Check HL7 v2 messages against the standard, or by profiles. Exit status 0 clean, 1 a reject, 2 unreadable."""
-    from fhir_coder.conformance_check import check_file
-    from fhir_coder.screens import listing
+    """Check HL7 v2 messages or FHIR Claims against the standard. Exit status 0 clean, 1 a reject, 2 unreadable."""
+    from fhir_coder.conformance_check import CheckOptions, check_file
+    from fhir_coder.screens import checked_text
     from fhir_coder.settings import load_settings
 
-    load_settings(config)  # faults of the settings show here as everywhere
+    settings = load_settings(config)
     if version and profile:
-        raise FhirCoderError("--version is for the standard: a profile names its own")
-    checked = check_file(file, version, profile or ())
+        raise UsageError("--version is for the standard: a profile names its own")
+    judge = settings.payer(payer).value() if payer else None
+    checked = check_file(file, CheckOptions(version, profile or (), judge))
     if junit:
         junit.write_text(checked.junit(), encoding="utf-8")
     if as_json:
         print_json({"file": str(file), "messages": [c.to_json() for c in checked.messages]})
-    else:
-        rows = [[c.id, f.severity.value, f.path, f.text] for c in checked.messages for f in c.findings]
-        if rows or checked.messages:
-            typer.echo(listing(["message", "severity", "where", "rule"], rows) if rows else "nothing found")
+    elif checked.messages:
+        typer.echo(checked_text([(c.id, c.findings) for c in checked.messages]))
     for line in checked.unreadable:
         typer.echo(line, err=True)
     if checked.exit_status:

@@ -119,15 +119,16 @@ def feeds_export(
 
 def _fhir_feed(app: Any, name: str) -> FhirFeed:
     """A feed of kind fhir by its name, whose secrets can be had. Raises NotFoundError, SettingsError."""
-    from fhir_coder.errors import Fault, NotFoundError, SettingsError
-    from fhir_coder.intake.fhir_auth import auth_faults
+    from fhir_coder.errors import NotFoundError
+    from fhir_coder.payers.auth import auth_faults
     from fhir_coder.settings import FhirFeed
 
     feeds = {f.name: f for f in app.settings.feeds if isinstance(f, FhirFeed)}
     if name not in feeds:
         raise NotFoundError(f"no feed '{name}' of kind fhir in the settings; there is {', '.join(feeds) or 'none'}")
     if faults := auth_faults(feeds[name]):
-        raise SettingsError(f"feed '{name}'", [Fault("settings", 0, key, text) for key, text in faults])
+        place = app.settings.feeds.index(feeds[name])
+        raise app.settings.refused([app.settings.fault(("feeds", place, key), text) for key, text in faults])
     return feeds[name]
 
 

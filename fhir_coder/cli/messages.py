@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fhir_coder.cli.common import AsJson, Config, examples, explained, os_user, plain, print_json, stored_app
+from fhir_coder.cli.common import (
+    AsJson,
+    Config,
+    examples,
+    explained,
+    os_user,
+    plain,
+    print_json,
+    status_option,
+    stored_app,
+)
 from fhir_coder.errors import FhirCoderError, UnreadableError
 from fhir_coder.model import MessageStatus
 
@@ -32,7 +42,7 @@ Since = Annotated[
     str, typer.Option(help="Kept at this time or later: ISO 8601, UTC where it names no zone, or 2h, 3d.")
 ]
 Until = Annotated[str, typer.Option(help="Kept before this time: as --since.")]
-Status = Annotated[MessageStatus | None, typer.Option(help="Only this status.")]
+Status = Annotated[MessageStatus | None, status_option(MessageStatus)]
 Feed = Annotated[str, typer.Option(help="Only this feed.")]
 Message = Annotated[str, typer.Argument(help="A message's id or control id.")]
 

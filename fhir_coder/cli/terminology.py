@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fhir_coder.cli.common import AsJson, Config, day_of, examples, explained, open_app, print_json
+from fhir_coder.cli.common import (
+    AsJson,
+    Config,
+    day_of,
+    examples,
+    explained,
+    open_app,
+    os_user,
+    print_json,
+    site_folder,
+)
 from fhir_coder.cli.rules import tables_cli
 from fhir_coder.errors import FhirCoderError
 
@@ -16,13 +27,14 @@ terminology_cli = typer.Typer()
 
 
 @terminology_cli.command(
+    "translate",
     epilog=examples(
         "fhir-coder translate --system sct --code 840539006",
         "fhir-coder translate --system sct --code 38341003 --age 10d --date 2026-11-03 --json",
-    )
+    ),
 )
 @explained
-def translate(
+def translate_code(
     *,
     system: Annotated[str, typer.Option(help="The code's system: sct, cvx, icd9cm, local ... or its URI.")],
     code: Annotated[str, typer.Option(help="The code.")],
@@ -38,63 +50,40 @@ def translate(
     use: Annotated[str, typer.Option(help="principal or secondary, of a diagnosis.")] = "",
     episode: Annotated[str, typer.Option(help="Episode of care: A, D or S; by default that of the class.")] = "",
     kind: Annotated[str, typer.Option(help="Kind of table to ask; by default the first that has the code.")] = "",
+    table: Annotated[str, typer.Option(help="Id of the one table to ask, of any kind.")] = "",
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Translate one code: the billing codes with table, row and version, or why there is none."""
-    from fhir_coder.model import Coding, CodingContext, Kind
-    from fhir_coder.terminology import translate as terms
-    from fhir_coder.terminology.header import system_uri
+    from fhir_coder.model import Coding
+    from fhir_coder.terminology.question import UnclearError, read_question, read_system
+    from fhir_coder.terminology.translate import translate
 
-    day = day_of(on) if on else date.today()
-    _one_of("--sex", sex, ("female", "male"))
-    _one_of("--laterality", laterality, ("left", "right", "bilateral"))
-    _one_of("--use", use, ("principal", "secondary"))
-    _one_of("--episode", episode, ("A", "D", "S"))
-    _one_of("--kind", kind, tuple(one.value for one in terms.ASKED_KINDS))
-    source = system_uri(system) or system
-    if source == system and ":" not in system:
-        raise FhirCoderError("--system: a short name such as sct, icd9cm, cvx or local, or a URI")
+    said = {"sex": sex, "age": age, "date": on, "class": encounter_class, "payer": payer, "setting": setting}
+    said |= {"feed": feed, "laterality": laterality, "use": use, "episode": episode, "kind": kind}
     with open_app(config) as app:
-        context = CodingContext(
-            service_date=day,
-            sex=sex,
-            birth_date=_born(age, day) if age else None,
-            encounter_class=encounter_class,
-            payer=payer,
-            care_setting=setting,
-            feed=feed,
-            laterality=laterality,
-            use=use,
-            codes=terms.chart_codes([_with_uri(one) for one in recorded.split(",")], source),
-            episode=episode or terms.episode_of(app.tables, encounter_class),
-        )
-        found = terms.translate(app.tables, Coding(source, code), context, Kind(kind) if kind else None)
+        try:
+            source = read_system(system)
+            asked = read_question(app.tables, source, said, recorded.split(","), date.today())
+        except UnclearError as error:
+            raise FhirCoderError(f"--{error.name}: {error.rule}") from None
+        found = translate(_asked_tables(app.tables, table), Coding(source, code.strip()), asked.context, asked.kind)
     if as_json:
         print_json(found.as_json())
     else:
         typer.echo(_told(found))
 
 
-def _born(age: str, on: date) -> date:
-    from fhir_coder.terminology.translate import born
-
-    try:
-        return born(age, on)
-    except ValueError as error:
-        raise FhirCoderError(f"--age: {error}") from None
+def _asked_tables(tables: Any, name: str) -> Any:
+    """All tables, or the one that is named. Raises FhirCoderError."""
+    if name and tables.table(name) is None:
+        raise FhirCoderError("--table: no table has this id: fhir-coder tables list")
+    return tables.only(name) if name else tables
 
 
 def _one_of(option: str, word: str, words: tuple[str, ...]) -> None:
     if word and word not in words:
         raise FhirCoderError(f"{option}: write {', '.join(words[:-1])} or {words[-1]}")
-
-
-def _with_uri(code: str) -> str:
-    from fhir_coder.terminology.header import system_uri
-
-    name, bar, value = code.strip().rpartition("|")
-    return f"{system_uri(name) or name}|{value}" if bar else value
 
 
 def _told(found: Any) -> str:
@@ -125,6 +114,7 @@ def _told(found: Any) -> str:
 
 def _more(choice: Any) -> str:
     said = [f"modifiers {' '.join(m.code for m in choice.modifiers)}"] if choice.modifiers else []
+    said += [f"revenue code {choice.revenue_code}"] if choice.revenue_code else []
     said += [f"{choice.units} units for one"] if choice.units != 1 else []
     said += [f"price {choice.unit_price}"] if choice.unit_price is not None else []
     return "; ".join([*said, *([choice.trace.note] if choice.trace.note else [])])
@@ -137,11 +127,17 @@ def _more(choice: Any) -> str:
         "fhir-coder tables import charge-master cdm.csv -c site/fhir-coder.toml",
         "fhir-coder tables import hcpcs HCPC2026_APR.zip -c site/fhir-coder.toml",
         "fhir-coder tables import cpt cpt-2026.csv --covers-from 2026-01-01 --covers-to 2026-12-31",
+        "fhir-coder tables import ncci-ptp practitioner-ptp-edits-ccipra-v320r0-f1.zip -c site/fhir-coder.toml",
     ),
 )
 @explained
 def tables_import(
-    kind: Annotated[str, typer.Argument(help="nlm-map, gem, charge-master, concept-map; a code set: hcpcs, cpt ...")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="nlm-map, gem, icd10-conversion, charge-master, concept-map; ncci-ptp, ncci-mue; a code set: hcpcs ..."
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="The file as its publisher gives it.", exists=True, dir_okay=False)],
     *,
     config: Config = None,
@@ -152,33 +148,64 @@ def tables_import(
     ] = "",
     covers_to: Annotated[str, typer.Option(help="Of a code set: the last day it knows; open if left out.")] = "",
     edition: Annotated[str, typer.Option(help="Of a code set: what the edition is called.")] = "",
+    setting: Annotated[
+        str, typer.Option(help="Of an NCCI file: practitioner or outpatient, where its name does not say it.")
+    ] = "",
 ) -> None:
     """Make a table or code set of a file in the site's table folder: whole and checked, or not at all."""
+    from fhir_coder.terminology.codesets.importing import IMPORTED_KINDS
+    from fhir_coder.terminology.codesets.ncci_import import NCCI_KINDS
+
+    if kind in IMPORTED_KINDS:
+        if name or replace or setting:
+            raise FhirCoderError("--id, --replace and --setting are not for code sets")
+        _import_codes(kind, file, config, (covers_from, covers_to, edition))
+    elif kind in NCCI_KINDS:
+        if name or replace or covers_to or edition:
+            raise FhirCoderError("of an NCCI file only --setting and --covers-from can be said")
+        _import_ncci(kind, file, config, setting, covers_from)
+    elif covers_from or covers_to or edition or setting:
+        raise FhirCoderError("--covers-from, --covers-to and --edition are for code sets, not for mapping tables")
+    else:
+        _import_table(kind, file, config, name, replace)
+
+
+def _import_table(kind: str, file: Path, config: Path | None, name: str, replace: bool) -> None:
     from fhir_coder.terminology import open_codesets
     from fhir_coder.terminology.codesets.importing import IMPORTED_KINDS
+    from fhir_coder.terminology.codesets.ncci_import import NCCI_KINDS
     from fhir_coder.terminology.draft import Source
     from fhir_coder.terminology.importing import IMPORTERS, import_table
 
-    if kind in IMPORTED_KINDS:
-        if name or replace:
-            raise FhirCoderError("--id and --replace are for mapping tables, not for code sets")
-        _import_codes(kind, file, config, (covers_from, covers_to, edition))
-        return
-    if covers_from or covers_to or edition:
-        raise FhirCoderError("--covers-from, --covers-to and --edition are for code sets, not for mapping tables")
     importer = next((one for one in IMPORTERS if one.kind == kind), None)
     if importer is None:
-        kinds = (*(one.kind for one in IMPORTERS), *IMPORTED_KINDS)
+        kinds = (*(one.kind for one in IMPORTERS), *IMPORTED_KINDS, *NCCI_KINDS)
         raise FhirCoderError(f"unknown kind of file: write one of {', '.join(kinds)}")
-    folder = _site_folder(config)
+    folder = site_folder(config)
     with open_codesets(*_codeset_folders(config)) as code_sets:
         source = Source(file, code_sets, date.today(), lambda text: typer.echo(text, err=True))
-        made = import_table(importer, source, folder, name, replace)
+        made = import_table(importer, source, folder, _putting(config), name, replace)
     table = made.table
     typer.echo(f"{table.id}: {len(table):,} rows, version {table.version}, in {table.file}")
+    if made.replaced == table.version:
+        typer.echo("in use already: nothing has changed")
+        return
     if made.replaced:
-        typer.echo(f"replaces version {made.replaced}")
-    typer.echo("next: fhir-coder tables check; a running service reads tables when it starts")
+        typer.echo(f"takes the place of version {made.replaced}, which is kept: fhir-coder tables versions {table.id}")
+    typer.echo("next: fhir-coder tables check; a running service takes it up within a second")
+
+
+def _putting(config: Path | None) -> Callable[[Path, Sequence[Any]], object]:
+    """How an imported table is put to use: as `tables activate` does it, and told to the ledger where there is one."""
+    from fhir_coder.activation import activated
+    from fhir_coder.store.ledger import utc_now
+
+    def put(folder: Path, uses: Sequence[Any]) -> object:
+        with open_app(config) as app:
+            ledger = app.ledger if app.settings.store_path().is_file() else None
+            return activated(folder, uses, ledger, os_user(), utc_now())
+
+    return put
 
 
 def _import_codes(kind: str, file: Path, config: Path | None, said: tuple[str, str, str]) -> None:
@@ -190,29 +217,31 @@ def _import_codes(kind: str, file: Path, config: Path | None, said: tuple[str, s
         day_of(first, "--covers-from") if first else None,
         day_of(last, "--covers-to") if last else None,
     )
-    for made in import_codes(kind, file, _site_folder(config) / "codesets", edition):
+    for made in import_codes(kind, file, site_folder(config) / "codesets", edition):
         instead = ", in place of the edition of that day" if made.replaced else ""
         typer.echo(f"{made.rows:,} rows, from {made.covers_from} on, in {made.file}{instead}")
     typer.echo("next: fhir-coder codes list; a running service reads code sets when it starts")
+
+
+def _import_ncci(kind: str, file: Path, config: Path | None, setting: str, covers_from: str) -> None:
+    from fhir_coder.terminology.codesets.ncci import SETTINGS
+    from fhir_coder.terminology.codesets.ncci_import import NcciSource, import_ncci
+
+    _one_of("--setting", setting, SETTINGS)
+    first = day_of(covers_from, "--covers-from") if covers_from else None
+    source = NcciSource(file, setting, first, lambda text: typer.echo(text, err=True))
+    made = import_ncci(kind, source, site_folder(config) / "codesets")
+    instead = ", in place of the one that was there" if made.replaced else ""
+    typer.echo(f"{made.rows:,} rows of {made.quarter} in {made.file}{instead}")
+    if made.unused:
+        typer.echo(f"{made.unused:,} rows left out: they never were in force")
+    typer.echo("next: a running service reads code sets when it starts")
 
 
 def _codeset_folders(config: Path | None) -> tuple[Path, ...]:
     from fhir_coder.settings import load_settings
 
     return load_settings(config).codeset_folders()
-
-
-def _site_folder(config: Path | None) -> Path:
-    """The folder of the site's own tables. Raises FhirCoderError where the settings name none."""
-    from fhir_coder.settings import load_settings
-    from fhir_coder.shipped import shipped
-
-    folder = load_settings(config).tables.dir
-    if folder is None:
-        raise FhirCoderError("the settings name no folder for the site's tables: set [tables] dir")
-    if folder.resolve().is_relative_to(shipped("mappings").resolve()):
-        raise FhirCoderError("the example site's tables are part of the program: fhir-coder init makes a site, then -c")
-    return folder
 
 
 @tables_cli.command(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fhir_coder.cli.common import Config, examples, explained
-from fhir_coder.errors import FhirCoderError
+from fhir_coder.errors import FhirCoderError, UsageError
 
 testing_cli = typer.Typer()
 
@@ -18,6 +19,7 @@ testing_cli = typer.Typer()
 )
 @explained
 def payer(
+    *,
     config: Config = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -27,25 +29,52 @@ def payer(
         list[str] | None,
         typer.Option(help="Misbehave: NAME[:COUNT][:key=value...]; see docs/reference/sandbox-payer.md."),
     ] = None,
-    pend_seconds: Annotated[float, typer.Option(help="Answer queued, and decide after so many seconds.")] = 0.0,
+    profile: Annotated[str, typer.Option(help="Speak as a payer of this profile does: base or davinci-pas.")] = "base",
+    rules: Annotated[
+        Path | None, typer.Option(help="Decide by this file (TOML); see docs/reference/sandbox-payer.md.")
+    ] = None,
+    pend_seconds: Annotated[
+        float | None, typer.Option(help="Answer queued, and decide after so many seconds.", min=0.0)
+    ] = None,
     store: Annotated[
         Path | None, typer.Option(help="Keep what it gets in this SQLite file; by default in memory.")
     ] = None,
+    tls: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Speak TLS with this certificate and key (PEM).", metavar="CERT KEY"),
+    ] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="With --tls: ask for client certificates of this authority (PEM).")
+    ] = None,
 ) -> None:
     """Run the sandbox payer: a FHIR endpoint that validates, adjudicates, remembers, and misbehaves on demand."""
-    import socket
-
     from fhir_coder.payers import sandbox
     from fhir_coder.settings import load_settings
 
+    if profile not in sandbox.DIALECTS:
+        raise UsageError(f"--profile is one of {', '.join(sandbox.DIALECTS)}")
+    if client_ca and not tls:
+        raise UsageError("--client-ca needs --tls")
     port = load_settings(config).local_payer_port() if port is None else port
+    _check_free(host, port)
+    in_force = sandbox.read_rules(rules) if rules else sandbox.Rules()
+    if pend_seconds is not None:
+        in_force = replace(in_force, pend_seconds=pend_seconds)
+    app = sandbox.create_app(faults=tuple(fault or ()), rules=in_force, store_path=store, profile=profile)
+    files = sandbox.TlsFiles(*tls, client_ca) if tls else None
+    server = sandbox.server_of(app, host, port, files)
+    base = f"http{'s' if tls else ''}://{host}:{port}"
+    typer.echo(f"sandbox payer: {base}/fhir   what it holds: {base}/_sandbox/")
+    server.run()
+
+
+def _check_free(host: str, port: int) -> None:
+    import socket
+
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
         raise FhirCoderError(f"{host}:{port} cannot be had: {error.strerror or error}") from None
-    rules = sandbox.Rules(pend_seconds=pend_seconds)
-    typer.echo(f"sandbox payer: http://{host}:{port}/fhir   what it holds: http://{host}:{port}/_sandbox/claims")
-    sandbox.serve(host, port, faults=tuple(fault or ()), rules=rules, store_path=store)
 
 
 @testing_cli.command(
@@ -72,6 +101,7 @@ def send(
 ) -> None:
     """Send HL7 v2 messages over MLLP and print each acknowledgment. Exit status 1 where one was not accepted."""
     from fhir_coder.client import NONE_ASKED, MllpClient, client_tls, mllp_address
+    from fhir_coder.intake.groups import file_bytes
     from fhir_coder.intake.payloads import payloads_in
     from fhir_coder.settings import load_settings
 
@@ -84,7 +114,7 @@ def send(
     tls = client_tls(ca, cert, key) if address.scheme == "mllps" else None
     with MllpClient(address.host, address.port, tls=tls) as client:
         for path in files:
-            data = path.read_bytes()
+            data = file_bytes(path)
             answers = client.send_whole(data) or [NONE_ASKED] if whole else client.send_all(payloads_in(data))
             for number, answer in enumerate(answers, start=1):
                 is_good = is_good and answer.is_accepted

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 from fhir_coder.model import CodedChart, CoverageFact, Finding, Json, Payer, Severity
 from fhir_coder.terminology import CodeSets
@@ -18,7 +20,9 @@ class ClaimContext:
 
     `order` is the payer's place in the order of benefits, from 1. `waits_for` says what the visit waits for, empty
     where it may be billed. `is_prior_open`: a payer before this one has not decided; `is_paid_in_full`: those before
-    have paid everything.
+    have paid everything. `unbilled` are the places of later coverages that nobody is billed for.
+    `elsewhere` are claims of the patient's other visits that a payer has or may have, as R4 JSON.
+    `once` is what edits have worked out of this claim for the others of their family.
     """
 
     claim: Json
@@ -29,6 +33,19 @@ class ClaimContext:
     waits_for: str = ""
     is_prior_open: bool = False
     is_paid_in_full: bool = False
+    unbilled: tuple[int, ...] = ()
+    elsewhere: tuple[Json, ...] = ()
+    once: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """`professional` or `institutional`."""
+        return str(self.claim["type"]["coding"][0]["code"])
+
+    @property
+    def served(self) -> date | None:
+        """The day on which the visit's codes are judged: discharge, or the last service."""
+        return self.coded.chart.service_date
 
     @property
     def coverage(self) -> CoverageFact | None:
@@ -44,7 +61,7 @@ class ClaimContext:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One check: its id, title, severity, what to do about it, and the function that finds it."""
+    """One check: its id, title, severity, what to do about it, the function that finds it, and where it looks."""
 
     id: str
     title: str
@@ -52,6 +69,7 @@ class Edit:
     advice: str
     check: Callable[[ClaimContext], Iterable[Hit]]
     resolves_itself: bool = False
+    path: str = "Claim"
 
     def findings(self, context: ClaimContext) -> Iterator[Finding]:
         """What this edit says about one claim."""

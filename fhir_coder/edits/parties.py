@@ -43,21 +43,21 @@ def coverage_not_in_force(context: ClaimContext) -> Iterator[Hit]:
 def missing_provider_npi(context: ClaimContext) -> Iterator[Hit]:
     """The billing provider has no NPI."""
     resource = _contained(context.claim, context.claim.get("provider", {}))
-    if not _npis(resource):
+    if not npis_of(resource):
         yield "Claim.provider", "the billing provider has no NPI"
 
 
 def missing_doctor_npi(context: ClaimContext) -> Iterator[Hit]:
     """Nobody on the care team has an NPI."""
     team = context.claim.get("careTeam", ())
-    if not any(_npis(_contained(context.claim, member["provider"])) for member in team):
+    if not any(npis_of(_contained(context.claim, member["provider"])) for member in team):
         yield "Claim.careTeam", "no doctor with an NPI came"
 
 
 def bad_npi(context: ClaimContext) -> Iterator[Hit]:
     """An NPI whose check digit is wrong (45 CFR 162.406; Luhn with the prefix 80840)."""
     for index, resource in enumerate(context.claim.get("contained", ())):
-        for npi in _npis(resource):
+        for npi in npis_of(resource):
             if not is_npi(npi):
                 yield f"Claim.contained[{index}].identifier", "the NPI is not ten digits with a right check digit"
 
@@ -86,7 +86,8 @@ def _contained(claim: Json, reference: Json) -> Json:
     return next((r for r in claim.get("contained", ()) if wanted and r["id"] == wanted), {})
 
 
-def _npis(resource: Json) -> list[str]:
+def npis_of(resource: Json) -> list[str]:
+    """The NPIs of a contained resource."""
     return [i.get("value", "") for i in resource.get("identifier", ()) if _is_typed_npi(i)]
 
 
@@ -102,6 +103,7 @@ EDITS = (
         Severity.REJECT,
         "Bill the patient, or have registration add the insurance.",
         no_coverage,
+        path="Claim.insurance",
     ),
     Edit(
         "payer-not-known",
@@ -109,6 +111,7 @@ EDITS = (
         Severity.REJECT,
         "Add the plan to a payer's `plans` in the settings.",
         payer_not_known,
+        path="Claim.insurer",
     ),
     Edit(
         "missing-subscriber-id",
@@ -116,6 +119,7 @@ EDITS = (
         Severity.REJECT,
         "Have registration add the member id.",
         missing_subscriber_id,
+        path="Claim.insurance.coverage",
     ),
     Edit(
         "coverage-not-in-force",
@@ -123,6 +127,7 @@ EDITS = (
         Severity.REJECT,
         "Check the coverage's dates with the payer.",
         coverage_not_in_force,
+        path="Claim.insurance.coverage",
     ),
     Edit(
         "missing-provider-npi",
@@ -130,6 +135,7 @@ EDITS = (
         Severity.REJECT,
         "Set `npi` in the settings' [site].",
         missing_provider_npi,
+        path="Claim.provider",
     ),
     Edit(
         "missing-doctor-npi",
@@ -137,14 +143,23 @@ EDITS = (
         Severity.WARN,
         "Have the sender add the NPI to FT1-20 or PV1-7.",
         missing_doctor_npi,
+        path="Claim.careTeam",
     ),
-    Edit("bad-npi", "NPI check digit wrong", Severity.REJECT, "Correct the NPI at its source.", bad_npi),
+    Edit(
+        "bad-npi",
+        "NPI check digit wrong",
+        Severity.REJECT,
+        "Correct the NPI at its source.",
+        bad_npi,
+        path="Claim.contained.identifier",
+    ),
     Edit(
         "prior-auth-missing",
         "No prior authorisation",
         Severity.REJECT,
         "Get the authorisation and have IN1-14 filled.",
         prior_auth_missing,
+        path="Claim.item",
     ),
     Edit(
         "prior-auth-list-missing",
@@ -152,6 +167,7 @@ EDITS = (
         Severity.INFO,
         "Set `prior_auth_codes` of the payer.",
         prior_auth_list_missing,
+        path="Claim.insurance.preAuthRef",
     ),
 )
 """In the order shown to the coder."""

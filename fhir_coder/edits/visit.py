@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from fhir_coder.charts import is_stay
 from fhir_coder.edits.edit import ClaimContext, Edit, Hit
-from fhir_coder.model import ChargeFact, Json, Problem, Severity
+from fhir_coder.model import STANDARD_LIMITS, ChargeFact, Json, Problem, Severity
 
 _HALF_A_CENT = Decimal("0.005")
 _FILING_DAYS_LEFT = 15
@@ -32,6 +32,12 @@ def primary_paid_in_full(context: ClaimContext) -> Iterator[Hit]:
     """The payers before this one have paid all that is charged."""
     if context.is_paid_in_full:
         yield context.coverage_path, "the payers before this one have paid all of it: nothing is left to bill"
+
+
+def coverage_not_billed(context: ClaimContext) -> Iterator[Hit]:
+    """A later coverage that no payer names: one that takes what no other takes is not known to be the one."""
+    for order in context.unbilled:
+        yield f"Claim.insurance[{order - 1}].coverage", "no payer's plans name this coverage: it gets no claim"
 
 
 def timely_filing(context: ClaimContext) -> Iterator[Hit]:
@@ -183,14 +189,22 @@ def pointer_lost(context: ClaimContext) -> Iterator[Hit]:
 
 def too_many(context: ClaimContext) -> Iterator[Hit]:
     """More diagnoses, lines or modifiers than a claim carries (837P: 12 and 50; 837I: 25 and 999; 4 modifiers)."""
-    professional = context.claim["type"]["coding"][0]["code"] == "professional"
-    limits = {"diagnosis": 12 if professional else 25, "item": 50 if professional else 999}
-    for element, limit in limits.items():
-        if len(context.claim.get(element, ())) > limit:
+    limits = context.payer.limits_of(context.kind) if context.payer else STANDARD_LIMITS[context.kind]
+    is_apart = _has_its_own_place if context.kind == "institutional" else lambda _: False
+    counted = [d for d in context.claim.get("diagnosis", ()) if not is_apart(d)]
+    numbers = {"diagnosis": (len(counted), limits.diagnoses), "item": (len(context.coded.lines), limits.lines)}
+    for element, (number, limit) in numbers.items():
+        if number > limit:
             yield f"Claim.{element}", f"more than {limit}: a claim of this kind carries no more"
     for index, item in enumerate(context.claim.get("item", ())):
         if len(item.get("modifier", ())) > _MAX_MODIFIERS:
             yield f"Claim.item[{index}].modifier", f"more than {_MAX_MODIFIERS}: a line carries no more"
+
+
+def _has_its_own_place(diagnosis: Json) -> bool:
+    """Whether an institutional bill has a place of its own for it, beside principal and other diagnoses."""
+    types = {coding["code"] for kind in diagnosis.get("type", ()) for coding in kind["coding"]}
+    return bool(types & {"admitting", "patientreasonforvisit", "externalcauseofinjury"})
 
 
 def _codes(item: Json) -> str:
@@ -209,6 +223,7 @@ EDITS = (
         "It is released by what it waits for.",
         visit_open,
         resolves_itself=True,
+        path="Claim.billablePeriod",
     ),
     Edit(
         "waits-for-primary",
@@ -217,6 +232,7 @@ EDITS = (
         "It is released by the decision of the payer before.",
         waits_for_primary,
         resolves_itself=True,
+        path="Claim.insurance.coverage",
     ),
     Edit(
         PAID_IN_FULL,
@@ -233,6 +249,7 @@ EDITS = (
         "Check that the feed sends the registration.",
         visit_unknown,
         resolves_itself=True,
+        path="Claim.billablePeriod",
     ),
     Edit(
         "patient-missing",
@@ -241,6 +258,7 @@ EDITS = (
         "Check that the feed sends the patient.",
         patient_unknown,
         resolves_itself=True,
+        path="Claim.patient",
     ),
     Edit(
         "before-icd10",
@@ -249,6 +267,7 @@ EDITS = (
         "Bill it by hand if it can still be filed.",
         before_icd10,
         resolves_itself=True,
+        path="Claim.diagnosis",
     ),
     Edit(
         UNUSABLE_PART,
@@ -263,14 +282,23 @@ EDITS = (
         Severity.REJECT,
         "Send the charges, or give the visit a row in a visit table.",
         no_billable_line,
+        path="Claim.item",
     ),
-    Edit("no-diagnosis", "No diagnosis", Severity.REJECT, "Ask the clinician for the diagnosis.", no_diagnosis),
+    Edit(
+        "no-diagnosis",
+        "No diagnosis",
+        Severity.REJECT,
+        "Ask the clinician for the diagnosis.",
+        no_diagnosis,
+        path="Claim.diagnosis",
+    ),
     Edit(
         "date-outside-visit",
         "Line date outside the visit",
         Severity.REJECT,
         "Correct the charge's date, or the visit's.",
         date_outside_visit,
+        path="Claim.item.serviced[x]",
     ),
     Edit(
         "missing-service-date",
@@ -278,6 +306,7 @@ EDITS = (
         Severity.REJECT,
         "Have the sender fill FT1-4.",
         missing_service_date,
+        path="Claim.item.serviced[x]",
     ),
     Edit(
         "missing-charge",
@@ -285,14 +314,23 @@ EDITS = (
         Severity.REJECT,
         "Add a price to the charge master or the fee table.",
         missing_charge,
+        path="Claim.item.net",
     ),
-    Edit("bad-quantity", "Units not above zero", Severity.REJECT, "Correct the units of the charge.", bad_quantity),
+    Edit(
+        "bad-quantity",
+        "Units not above zero",
+        Severity.REJECT,
+        "Correct the units of the charge.",
+        bad_quantity,
+        path="Claim.item.quantity",
+    ),
     Edit(
         "amounts-disagree",
         "Units, unit amount and amount disagree",
         Severity.REJECT,
         "Have the sender correct FT1-10 to FT1-12.",
         amounts_disagree,
+        path="Claim.item.net",
     ),
     Edit(
         "mixed-currencies",
@@ -300,6 +338,7 @@ EDITS = (
         Severity.REJECT,
         "Correct the currency of the charges.",
         mixed_currencies,
+        path="Claim.total.currency",
     ),
     Edit(
         "duplicate-line",
@@ -307,6 +346,7 @@ EDITS = (
         Severity.REJECT,
         "Take one away, or add the modifier that says it was done twice.",
         duplicate_line,
+        path="Claim.item",
     ),
     Edit(
         "procedure-without-charge",
@@ -314,15 +354,32 @@ EDITS = (
         Severity.WARN,
         "Check whether a charge is missing.",
         procedure_without_charge,
+        path="Claim.procedure",
     ),
-    Edit("pointer-lost", "Diagnosis of a line not on the claim", Severity.WARN, "Check FT1-19.", pointer_lost),
+    Edit(
+        "pointer-lost",
+        "Diagnosis of a line not on the claim",
+        Severity.WARN,
+        "Check FT1-19.",
+        pointer_lost,
+        path="Claim.item.diagnosisSequence",
+    ),
+    Edit(
+        "coverage-not-billed",
+        "Later coverage not billed",
+        Severity.WARN,
+        "Add its plan to the plans of its payer, or bill it by hand.",
+        coverage_not_billed,
+        path="Claim.insurance.coverage",
+    ),
     Edit(
         "timely-filing",
         "Close to the payer's last day",
         Severity.WARN,
         "See that it goes out in time, or ask the payer for an exception.",
         timely_filing,
+        path="Claim.created",
     ),
-    Edit("too-many", "More than a claim carries", Severity.REJECT, "Split the claim.", too_many),
+    Edit("too-many", "More than a claim carries", Severity.REJECT, "Split the claim.", too_many, path="Claim.item"),
 )
 """In the order shown to the coder."""

@@ -15,6 +15,7 @@ from fhir_coder.model import ChargeFact, Concept, FiledFact, Money, System
 _TAKEN_BACK = frozenset({"planned", "not-billable", "aborted", "entered-in-error"})
 # `billed` is no removal: it is also what a charge becomes once our own claim went out.
 _BILLED = "billed"
+_UCUM = "http://unitsofmeasure.org"
 
 
 def charge_item_facts(reading: Reading) -> Iterator[FiledFact]:
@@ -44,6 +45,7 @@ def _charge(reading: Reading, said: Concept, *, removed: bool) -> ChargeFact:
     element = reading.element
     quantity = element.child("quantity")
     count = quantity.number("value") if quantity else None
+    unit = quantity.text("code") if quantity and quantity.text("system") == _UCUM else ""
     return ChargeFact(
         reading.origin(),
         reading.own_topic,
@@ -59,6 +61,7 @@ def _charge(reading: Reading, said: Concept, *, removed: bool) -> ChargeFact:
         ndc=_ndc(element),
         service_refs=_services(reading),
         removed=removed,
+        unit=unit,
     )
 
 

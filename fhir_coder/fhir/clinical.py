@@ -51,10 +51,24 @@ def condition_facts(reading: Reading) -> Iterator[FiledFact]:
         recorded=when(element, "recordedDate", reading.rules) or when(element, "onsetDateTime", reading.rules),
         removed=removed,
         is_suspected=is_suspected,
+        laterality=_laterality(element),
     )
     if key:
         yield from reading.file(fact, key, [reading.named(patient)])
     yield from reading.file(fact, "")
+
+
+_SIDES = {"7771000": "left", "24028007": "right", "51440002": "bilateral"}
+"""The qualifiers of a side (SNOMED CT). A body structure that has its side within is not taken apart."""
+
+
+def _laterality(element: Element) -> str:
+    """The side that bodySite names by a qualifier, empty where it names none or two."""
+    if "bodySite" not in element.json:
+        return ""
+    sites = [coding(part) for site in element.listed("bodySite") for part in site.children("coding")]
+    sides = {_SIDES[one.code] for one in sites if one and one.system == System.SNOMED and one.code in _SIDES}
+    return sides.pop() if len(sides) == 1 else ""
 
 
 def procedure_facts(reading: Reading) -> Iterator[FiledFact]:

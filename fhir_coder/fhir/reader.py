@@ -42,14 +42,23 @@ BILLED_TYPES = frozenset(
 """Resource types that can say something about a bill."""
 
 
-def is_billed(resource_type: str) -> bool:
+DELETE = "DELETE "
+"""Before the resource type, in the type of a message that takes one resource back."""
+
+
+def is_billed(message_type: str) -> bool:
     """Whether a message of this type is read for facts; all others are acknowledged and ignored."""
-    return resource_type in BILLED_TYPES
+    return message_type.removeprefix(DELETE) in BILLED_TYPES
+
+
+def looks_like_json(body: bytes) -> bool:
+    """Whether a payload starts as a JSON object."""
+    return _START.match(body) is not None
 
 
 def looks_like_fhir(body: bytes) -> bool:
     """Whether a payload starts as a JSON object and names a resourceType; it may still be unreadable."""
-    return _START.match(body) is not None and b'"resourceType"' in body
+    return looks_like_json(body) and b'"resourceType"' in body
 
 
 def load(body: bytes) -> Json:

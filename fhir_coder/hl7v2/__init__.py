@@ -13,12 +13,13 @@ from fhir_coder.hl7v2.mllp_frame import Frame, FrameSplitter, GivenUp, HalfFrame
 from fhir_coder.hl7v2.places import PLACES, Place, Relocations, moved_fields, read_place
 from fhir_coder.hl7v2.reader import Er7Message, read_message
 from fhir_coder.hl7v2.rules import DEFAULT_SYSTEMS, FeedRules
-from fhir_coder.hl7v2.types import BILLING_TYPES, NEVER_BILLED, READABLE_FAMILIES, is_billed, why_ignored
+from fhir_coder.hl7v2.types import BILLING_TYPES, NEVER_BILLED, PERSON_TYPES, READABLE_FAMILIES, is_billed, why_ignored
 
 __all__ = [
     "BILLING_TYPES",
     "DEFAULT_SYSTEMS",
     "NEVER_BILLED",
+    "PERSON_TYPES",
     "PLACES",
     "READABLE_FAMILIES",
     "AckCode",

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from fhir_coder.errors import UnreadableError
+from fhir_coder.hl7v2.outline import outline_of
 
 Policy = Literal["strict", "replace", "fallback"]
 """What is done about bytes that are not of the character set they should be of."""
@@ -82,7 +83,11 @@ def marked_codec(body: bytes) -> str:
 
 def declared_charsets(body: bytes) -> tuple[str, ...]:
     """The repetitions of MSH-18 as sent, empty where the message names none."""
-    line = first_line(body)
+    outlined = outline_of(body)
+    return _declared_by_outline(outlined[0]) if outlined else _declared(first_line(body))
+
+
+def _declared(line: bytes) -> tuple[str, ...]:
     if not line.startswith(b"MSH") or len(line) < 8:
         return ()
     fields = line.split(line[3:4], 18)
@@ -91,6 +96,9 @@ def declared_charsets(body: bytes) -> tuple[str, ...]:
         return ()
     names = (name.decode("ascii", "replace").strip() for name in raw.split(line[5:6]))
     return tuple(name for name in names if name and name != '""')
+
+
+_declared_by_outline = lru_cache(maxsize=256)(_declared)
 
 
 def first_line(body: bytes) -> bytes:

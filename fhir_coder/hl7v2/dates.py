@@ -16,12 +16,40 @@ _DTM = re.compile(
 _zone = lru_cache(maxsize=32)(ZoneInfo)
 
 
-@lru_cache(maxsize=4096)  # the days and times of a message repeat in it, and in its neighbours
+_YEAR = re.compile("[12][0-9]{3}")
+_MONTHS = frozenset(f"{month:02}" for month in range(1, 13))
+_EVERY_MONTH = frozenset(f"{day:02}" for day in range(1, 29))
+"""The days that every month has."""
+_SIXTY = frozenset(f"{number:02}" for number in range(60))
+
+
+@lru_cache(maxsize=4096)  # a message says most of its days and times more than once
 def read_when(text: str, zone: str = "UTC") -> When | None:
     """A DTM as a FHIR dateTime, None where it is no date.
 
     A time without offset is a time at `zone` (an IANA name). Missing minutes and seconds become 00, as FHIR wants them.
     """
+    if len(text) == 8 and text[6:] in _EVERY_MONTH and text[4:6] in _MONTHS and _YEAR.fullmatch(text[:4]):
+        return When(f"{text[:4]}-{text[4:6]}-{text[6:]}")
+    end = 14 if text[12:14].isdigit() else 12
+    minute, second, offset = text[10:12], text[12:end] or "00", text[end:]
+    if minute in _SIXTY and second in _SIXTY and (not offset or offset[0] in "+-"):
+        hour = _read_hour(text[:10], offset, zone)  # shared with many other times, as a minute or a second is not
+        if hour:
+            return When(f"{hour[0]}:{minute}:{second}{hour[1]}")
+    return _read_any(text, zone)
+
+
+@lru_cache(maxsize=4096)
+def _read_hour(hour: str, offset: str, zone: str) -> tuple[str, str] | None:
+    """`2026-11-03T09` and the offset that holds all through the hour, None where there is no such hour or offset."""
+    first, last = _read_any(f"{hour}0000{offset}", zone), _read_any(f"{hour}5959{offset}", zone)
+    if first is None or last is None or first.text[19:] != last.text[19:]:
+        return None
+    return first.text[:13], first.text[19:]
+
+
+def _read_any(text: str, zone: str) -> When | None:
     match = _DTM.fullmatch(text.strip())
     if match is None:
         return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from fhir_coder.hl7v2.chart_key import chart_key
 from fhir_coder.hl7v2.dates import read_when
 from fhir_coder.hl7v2.facts_charges import read_charges
 from fhir_coder.hl7v2.facts_clinical import read_diagnoses, read_immunizations, read_procedures
 from fhir_coder.hl7v2.facts_coverage import read_coverages, read_guarantors
-from fhir_coder.hl7v2.facts_merges import is_merge, moved_keys, patient_topics, read_merges
+from fhir_coder.hl7v2.facts_merges import is_about_persons, moved_keys, patient_topics, read_persons
 from fhir_coder.hl7v2.facts_orders import read_orders
 from fhir_coder.hl7v2.facts_visit import read_cancel, read_patient, read_visit
 from fhir_coder.hl7v2.places import relocate
@@ -21,19 +22,20 @@ from fhir_coder.model import Fact, FiledFact, Message, MessageFacts, PatientFact
 
 SegmentReader = Callable[[Source], Iterable[Fact]]
 
-READERS: tuple[SegmentReader, ...] = (
-    read_patient,
-    read_visit,
-    read_cancel,
-    read_diagnoses,
-    read_procedures,
-    read_charges,
-    read_orders,
-    read_immunizations,
-    read_coverages,
-    read_guarantors,
+READERS: tuple[tuple[frozenset[str], SegmentReader], ...] = (
+    (frozenset({"PID"}), read_patient),
+    (frozenset({"MSH"}), read_visit),
+    (frozenset({"MSH"}), read_cancel),
+    (frozenset({"DG1", "FT1"}), read_diagnoses),
+    (frozenset({"PR1"}), read_procedures),
+    (frozenset({"FT1"}), read_charges),
+    (frozenset({"OBR"}), read_orders),
+    (frozenset({"RXA"}), read_immunizations),
+    (frozenset({"IN1"}), read_coverages),
+    (frozenset({"GT1"}), read_guarantors),
 )
-"""What reads the facts, in the order they are filed."""
+"""What reads the facts, in the order they are filed, each with the segments of which one must be there for it."""
+_STANDARD = FeedRules()
 
 
 def facts_from_message(message: Message, rules: FeedRules | None = None) -> MessageFacts:
@@ -41,20 +43,26 @@ def facts_from_message(message: Message, rules: FeedRules | None = None) -> Mess
 
     Raises UnreadableError where the body is no HL7 v2 message.
     """
-    rules = rules or FeedRules()
+    rules = rules or _STANDARD
     er7 = message_of_feed(message.body, rules)
     source = Source(message.id, message.header.type, er7, rules)
     if not is_billed(source.kind, rules):
         return MessageFacts(message.id, read_event_at(source), (), ())
-    if is_merge(source.kind):
-        merges = read_merges(source)
-        return _in_order(source, merges, moved_keys(merges))
-    source.topic = chart_key(er7, rules)
+    if is_about_persons(source.kind):
+        said = read_persons(source)
+        return _in_order(source, said, moved_keys(said))
+    source.topic = chart_key(source)
     if not source.topic:
         source.note("PID", "no_chart_key")
         return _in_order(source, (), ())
-    facts = tuple(_filed(source, fact) for reader in READERS for fact in reader(source))
-    return _in_order(source, facts, (source.topic,))
+    facts = [fact for reader in _readers(tuple(er7.names)) for fact in reader(source)]
+    return _in_order(source, _filed(source, facts), (source.topic,))
+
+
+@lru_cache(maxsize=512)  # the messages of a feed are made alike
+def _readers(names: tuple[str, ...]) -> tuple[SegmentReader, ...]:
+    """What reads a message that has segments of these names."""
+    return tuple(reader for needed, reader in READERS if not needed.isdisjoint(names))
 
 
 def _in_order(source: Source, facts: tuple[FiledFact, ...], charts: tuple[str, ...]) -> MessageFacts:
@@ -72,10 +80,11 @@ def _in_order(source: Source, facts: tuple[FiledFact, ...], charts: tuple[str, .
     )
 
 
-def _filed(source: Source, fact: Fact) -> FiledFact:
-    """A fact under the message's chart key. The chart draws on the topics of its patient: merges are filed there."""
-    pid = source.message.segment("PID") if isinstance(fact, PatientFact) else None
-    return FiledFact(source.topic, fact, patient_topics(source, pid) if pid else ())
+def _filed(source: Source, facts: list[Fact]) -> tuple[FiledFact, ...]:
+    """Facts under the message's chart key. The chart draws on the topics of its patient: merges are filed there."""
+    topic, pid = source.topic, source.message.segment("PID")
+    of_patient = patient_topics(source, pid) if pid else ()
+    return tuple([FiledFact(topic, fact, of_patient if type(fact) is PatientFact else ()) for fact in facts])
 
 
 def message_of_feed(body: bytes, rules: FeedRules) -> Er7Message:

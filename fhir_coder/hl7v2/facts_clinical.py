@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
 from fhir_coder.hl7v2.participants import with_participants
 from fhir_coder.hl7v2.people import entity
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
-from fhir_coder.hl7v2.systems import known_system, read_concept, read_modifiers
+from fhir_coder.hl7v2.systems import known_system, read_concept
 from fhir_coder.model import Concept, DiagnosisFact, ImmunizationFact, ProcedureFact, System, When
 
 _KINDS = {"A": "admitting", "W": "working", "F": "final"}
@@ -34,7 +35,7 @@ def read_diagnoses(source: Source) -> Iterator[DiagnosisFact]:
 
 def read_procedures(source: Source) -> Iterator[ProcedureFact]:
     """PR1."""
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = defaultdict(int)
     for segment in source.message.segments("PR1"):
         source.about = entity(segment.first(19))
         fact = _procedure(source, segment, seen)
@@ -60,8 +61,8 @@ def _immunizations(source: Source) -> Iterator[ImmunizationFact]:
         order = None
 
 
-def _procedure(source: Source, segment: Segment, seen: Counter[str]) -> ProcedureFact | None:
-    concept = _concept(source, segment, 3, 4, procedure=True)
+def _procedure(source: Source, segment: Segment, seen: dict[str, int]) -> ProcedureFact | None:
+    concept = _with_text(source.concept(segment, 3, "PR1-3"), segment.whole(4))
     removed = _is_removed(segment, 3, 20)
     if concept is None:
         gone = source.about if removed else ""
@@ -73,12 +74,18 @@ def _procedure(source: Source, segment: Segment, seen: Counter[str]) -> Procedur
         identity=source.about or _repeat(f"{concept.key}/{_text(performed)}", seen),
         concept=concept,
         performed=performed,
-        modifiers=read_modifiers(segment.repetitions(16)),
+        modifiers=source.modifiers(segment, 16),
         care_team=with_participants(doctors, source, segment),
-        reason_concepts=source.concepts(segment.repetitions(15), "DG1-3"),
+        reason_concepts=source.concepts(segment, 15, "DG1-3"),
         rank=_rank(segment.text(14)),
         removed=removed,
+        anesthesia_minutes=_minutes(segment.text(10)),
     )
+
+
+def _minutes(text: str) -> Decimal | None:
+    """Whole minutes; anything else is none."""
+    return Decimal(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
 
 
 def _is_removed(segment: Segment, code: int, action: int) -> bool:
@@ -94,7 +101,7 @@ def _diagnosis(source: Source, segment: Segment) -> DiagnosisFact | None:
         return DiagnosisFact(source.origin(segment.path), gone, Concept(), removed=True) if gone else None
     recorded = source.when(segment, 5)
     kind = segment.text(6).upper()
-    day = _text(recorded)[:10]
+    day = recorded.text[:10] if recorded else ""
     return DiagnosisFact(
         origin=source.origin(segment.path),
         identity=source.about or f"{concept.key}/{kind}/{day}",
@@ -111,22 +118,23 @@ def _diagnosis_concept(source: Source, segment: Segment) -> Concept | None:
     """DG1-3 with the text of DG1-4; its system, where it names none, is the coding method of DG1-2 (up to 2.3)."""
     named = segment.text(2)
     method = (source.rules.code_systems.get(named.upper()) or known_system(named)) if named else None
-    default = method or source.rules.default_system("DG1-3")
-    concept = read_concept(segment.first(3), default, names=source.rules.code_systems)
+    if method:
+        concept = read_concept(segment.first(3), method, names=source.rules.code_systems)
+    else:
+        concept = source.concept(segment, 3, "DG1-3")
     return _with_text(concept, segment.whole(4))
 
 
 def _charged_diagnoses(source: Source, named: set[str]) -> Iterator[DiagnosisFact]:
     for segment in source.message.segments("FT1"):
-        for field in segment.repetitions(19):
-            concept = source.concept(field, "DG1-3")
-            if concept and concept.key not in named:
+        for place, concept in source.values.charged[segment.raw(19)]:
+            if concept.key not in named:
                 named.add(concept.key)
-                yield DiagnosisFact(source.origin(field.path), f"{concept.key}//", concept)
+                yield DiagnosisFact(source.origin(segment.path_of(19, place)), f"{concept.key}//", concept)
 
 
 def _immunization(source: Source, segment: Segment, order: str) -> ImmunizationFact | None:
-    concept = _concept(source, segment, 5, 0)
+    concept = source.concept(segment, 5, "RXA-5")
     if concept is None or segment.text(20).upper() not in _GIVEN or _is_told(segment) or _is_no_vaccine(concept):
         return None
     given, lot = source.when(segment, 3), segment.text(15)
@@ -150,11 +158,6 @@ def _is_no_vaccine(concept: Concept) -> bool:
     return any(coding.system == System.CVX and coding.code == _NO_VACCINE for coding in concept.codings)
 
 
-def _concept(source: Source, segment: Segment, place: int, text: int, procedure: bool = False) -> Concept | None:
-    concept = source.concept(segment.first(place), f"{segment.name}-{place}", procedure)
-    return _with_text(concept, segment.whole(text)) if text else concept
-
-
 def _with_text(concept: Concept | None, text: str) -> Concept | None:
     if concept is None:
         return Concept(text=text) if text else None
@@ -166,7 +169,7 @@ def _rank(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 4 and int(text) else None
 
 
-def _repeat(key: str, seen: Counter[str]) -> str:
+def _repeat(key: str, seen: dict[str, int]) -> str:
     seen[key] += 1
     return key if seen[key] == 1 else f"{key}/{seen[key]}"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fhir_coder.hl7v2.people import first_name, read_address, read_identifiers
+from fhir_coder.hl7v2.people import first_name, identifiers_of, read_address
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
-from fhir_coder.model import CoverageFact, GuarantorFact, Organization
+from fhir_coder.model import CoverageFact, GuarantorFact
 
 _PRIORITY_LETTERS = {"P": 1, "S": 2, "T": 3}
 
@@ -40,15 +40,15 @@ def read_coverages(source: Source) -> Iterator[CoverageFact]:
 def read_guarantors(source: Source) -> Iterator[GuarantorFact]:
     """GT1."""
     for segment in source.message.segments("GT1"):
-        identifiers = read_identifiers(segment.repetitions(2), source.rules)
+        identifiers = identifiers_of(source.numbers(segment, 2))
         number = identifiers[0].value if identifiers else segment.text(1)
         yield GuarantorFact(
             origin=source.origin(segment.path),
             identity=f"GT1/{number}",
             identifiers=identifiers,
-            name=first_name(segment.repetitions(3)),
+            name=first_name(segment.raw(3), segment.syntax),
             address=read_address(segment.first(5)),
-            relationship=source.rules.translated("v2-relationship", segment.text(11)),
+            relationship=source.code("v2-relationship", segment, 11),
         )
 
 
@@ -59,11 +59,11 @@ def _coverage(source: Source, policy: _Policy, identity: str, order: int) -> Cov
         identity=identity,
         order=order,
         plan=in1.text(2),
-        payer=_payer(source, in1),
+        payer=source.payer(in1),
         subscriber_id=in1.text(49) or in1.text(36) or _member_number(policy.in2),
         group=in1.text(8),
-        relationship=source.rules.translated("v2-relationship", in1.text(17)),
-        subscriber=first_name(in1.repetitions(16)),
+        relationship=source.code("v2-relationship", in1, 17),
+        subscriber=first_name(in1.raw(16), in1.syntax),
         start=source.when(in1, 12),
         end=source.when(in1, 13),
         prior_authorization=in1.text(14) or (policy.in3.text(2) if policy.in3 else ""),
@@ -89,9 +89,11 @@ def _member_number(in2: Segment | None) -> str:
 
 
 def _policies(source: Source) -> Iterator[_Policy]:
+    if source.message.names.isdisjoint(("IN2", "IN3")):
+        yield from map(_Policy, source.message.segments("IN1"))
+        return
     policy: _Policy | None = None
-    message = source.message
-    for segment in message.among(("IN1", "IN2", "IN3")) if "IN1" in message.names else ():
+    for segment in source.message.among(("IN1", "IN2", "IN3")):
         if segment.name == "IN1":
             if policy:
                 yield policy
@@ -102,11 +104,3 @@ def _policies(source: Source) -> Iterator[_Policy]:
             policy.in3 = policy.in3 or segment
     if policy:
         yield policy
-
-
-def _payer(source: Source, in1: Segment) -> Organization | None:
-    names = [field.whole() for field in in1.repetitions(4)]
-    name = next((name for name in names if name), "") if names else ""
-    identifiers = read_identifiers(in1.repetitions(3), source.rules)
-    address = read_address(in1.first(5))
-    return Organization(name, identifiers, address) if name or identifiers else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 
 from fhir_coder.hl7v2.participants import with_participants
 from fhir_coder.hl7v2.people import entity
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
-from fhir_coder.hl7v2.systems import read_modifiers
 from fhir_coder.hl7v2.types import ORDER_FAMILIES
 from fhir_coder.model import ProcedureFact
 
@@ -24,19 +23,18 @@ def read_orders(source: Source) -> Iterator[ProcedureFact]:
     OBR-44 (procedure code) goes before OBR-4 (service). The filler's number (OBR-3), else the placer's (OBR-2),
     identifies the service, so that a corrected result is the same one.
     """
-    if source.kind.partition("^")[0] not in ORDER_FAMILIES:
+    if source.family not in ORDER_FAMILIES:
         return
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = defaultdict(int)
     for segment in source.message.segments("OBR"):
         fact = _order(source, segment, seen)
         if fact:
             yield fact
 
 
-def _order(source: Source, segment: Segment, seen: Counter[str]) -> ProcedureFact | None:
+def _order(source: Source, segment: Segment, seen: dict[str, int]) -> ProcedureFact | None:
     status = segment.text(25).upper()
-    concept = source.concept(segment.first(44), "OBR-44", procedure=True)
-    concept = concept or source.concept(segment.first(4), "OBR-4", procedure=True)
+    concept = source.concept(segment, 44, "OBR-44") or source.concept(segment, 4, "OBR-4")
     if concept is None or status not in _DONE | _NOT_DONE:
         return None
     performed = source.when(segment, 7)
@@ -48,8 +46,8 @@ def _order(source: Source, segment: Segment, seen: Counter[str]) -> ProcedureFac
         identity=key if seen[key] == 1 else f"{key}/{seen[key]}",
         concept=concept,
         performed=performed,
-        modifiers=read_modifiers(segment.repetitions(45)),
+        modifiers=source.modifiers(segment, 45),
         care_team=with_participants(source.members("ordering", segment, 16), source, segment),
-        reason_concepts=source.concepts(segment.repetitions(31), "DG1-3"),
+        reason_concepts=source.concepts(segment, 31, "DG1-3"),
         removed=status in _NOT_DONE,
     )

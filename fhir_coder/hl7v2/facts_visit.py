@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from fhir_coder.hl7v2.facts_bill import is_accident_deleted, read_accident, read_bill_codes
 from fhir_coder.hl7v2.participants import with_visit_participants
 from fhir_coder.hl7v2.people import (
     first_name,
+    identifiers_of,
     read_address,
-    read_facility,
-    read_identifier,
-    read_identifiers,
-    read_location,
     read_phone,
 )
 from fhir_coder.hl7v2.reader import DELETE, Segment
@@ -57,17 +55,16 @@ _PV1_FIELDS = {
     "start": (44,),
     "end": (45,),
 }
-_CANCELS = {"A11": "admit", "A13": "discharge", "A27": "planned", "A38": "planned"}
+_CANCELS = {"ADT^A11": "admit", "ADT^A13": "discharge", "ADT^A27": "planned", "ADT^A38": "planned"}
 # Accounts, charges and what was given or done: orders are read only where the feed's rules say that they bill.
 _BILLABLE = frozenset({"BAR^P01", "BAR^P05", "BAR^P06"})
 _BILLABLE_FAMILIES = frozenset({"DFT", "VXU"}) | ORDER_FAMILIES
 
 
-def read_patient(source: Source) -> Iterator[PatientFact]:
+def read_patient(source: Source) -> Iterable[PatientFact]:
     """PID."""
     pid = source.message.segment("PID")
-    if pid:
-        yield patient_of(source, pid)
+    return (patient_of(source, pid),) if pid else ()
 
 
 def patient_of(source: Source, pid: Segment) -> PatientFact:
@@ -75,21 +72,25 @@ def patient_of(source: Source, pid: Segment) -> PatientFact:
     return PatientFact(
         origin=source.origin(pid.path),
         identifiers=_identifiers(source, pid),
-        name=first_name(pid.repetitions(5)),
+        name=first_name(pid.raw(5), pid.syntax),
         birth_date=_day(source.when(pid, 7)),
-        sex=source.rules.translated("v2-sex", pid.text(8)),
+        sex=source.code("v2-sex", pid, 8),
         address=_first_address(pid),
         phone=read_phone(pid.repetitions(13)),
         cleared=_cleared(pid, _PID_FIELDS),
     )
 
 
-def read_visit(source: Source) -> Iterator[VisitFact]:
+def read_visit(source: Source) -> tuple[VisitFact]:
     """PV1, with the account of PID and the facility of MSH. A message without PV1 still says what may be billed."""
+    return (_visit(source),)
+
+
+def _visit(source: Source) -> VisitFact:
     pv1 = source.message.segment("PV1")
     account, facility, billable = _account(source), _facility(source, pv1), _billable(source)
     if pv1 is None:
-        yield VisitFact(
+        return VisitFact(
             source.origin("MSH"),
             account=account,
             facility=facility,
@@ -100,20 +101,19 @@ def read_visit(source: Source) -> Iterator[VisitFact]:
             accident=read_accident(source),
             bill_codes=read_bill_codes(source),
         )
-        return
     end = source.when(pv1, 45)
-    yield VisitFact(
+    return VisitFact(
         origin=source.origin(pv1.path),
         number=_visit_number(source, pv1),
         account=account,
-        class_code=source.rules.translated("v2-class", pv1.text(2)),
+        class_code=source.code("v2-class", pv1, 2),
         status=visit_status(source.kind, discharged=end is not None),
         start=source.when(pv1, 44),
         end=end,
-        admission_type=source.rules.translated("v2-admission-type", pv1.text(4)),
+        admission_type=source.code("v2-admission-type", pv1, 4),
         admit_source=pv1.text(14),
-        discharge_disposition=source.rules.translated("v2-discharge-disposition", pv1.text(36)),
-        location=read_location(pv1.first(3)),
+        discharge_disposition=source.code("v2-discharge-disposition", pv1, 36),
+        location=source.location(pv1, 3),
         facility=facility,
         care_team=with_visit_participants(_care_team(source, pv1), source),
         billable=billable,
@@ -125,15 +125,14 @@ def read_visit(source: Source) -> Iterator[VisitFact]:
     )
 
 
-def read_cancel(source: Source) -> Iterator[CancelFact]:
+def read_cancel(source: Source) -> Iterable[CancelFact]:
     """The event that an A11, A13, A27 or A38 takes back."""
-    kind, _, event = source.kind.partition("^")
-    if kind == "ADT" and event in _CANCELS:
-        yield CancelFact(source.origin("MSH-9"), _CANCELS[event])
+    what = _CANCELS.get(source.kind)
+    return (CancelFact(source.origin("MSH-9"), what),) if what else ()
 
 
 def _billable(source: Source) -> bool | None:
-    is_billable = source.kind in _BILLABLE or source.kind.partition("^")[0] in _BILLABLE_FAMILIES
+    is_billable = source.kind in _BILLABLE or source.family in _BILLABLE_FAMILIES
     return True if is_billable else None
 
 
@@ -143,8 +142,8 @@ def _account_message(source: Source) -> bool | None:
 
 def _closed(source: Source) -> When | None:
     """When the account was closed: EVN-2 of P06 (chapter 6: no new charges can accrue; it says nothing of a cancel)."""
-    evn = source.message.segment("EVN")
-    return source.when(evn, 2) if evn and source.kind == "BAR^P06" else None
+    evn = source.message.segment("EVN") if source.kind == "BAR^P06" else None
+    return source.when(evn, 2) if evn else None
 
 
 def _no_accident(source: Source) -> tuple[str, ...]:
@@ -153,7 +152,7 @@ def _no_accident(source: Source) -> tuple[str, ...]:
 
 def _cleared(segment: Segment, fields: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
     """The attributes whose fields say to delete what was said before, and say nothing else."""
-    if segment.syntax.is_plain:
+    if not segment.may_delete:
         return ()
     return tuple(name for name, numbers in fields.items() if _is_cleared([segment.raw(n).strip() for n in numbers]))
 
@@ -167,6 +166,7 @@ def _reopened(kind: str) -> tuple[str, ...]:
     return ("end", "discharge_disposition") if kind in ("ADT^A06", "ADT^A07") else ()
 
 
+@lru_cache(maxsize=128)
 def visit_status(kind: str, discharged: bool) -> str:
     """The status of the visit after a message, empty where it does not say."""
     family, _, event = kind.partition("^")
@@ -179,23 +179,21 @@ def visit_status(kind: str, discharged: bool) -> str:
 
 
 def _visit_number(source: Source, pv1: Segment) -> Identifier | None:
-    return read_identifier(pv1.first(19), source.rules, "VN") or read_identifier(pv1.first(50), source.rules, "AV")
+    return source.first_number(pv1, 19).identifier("VN") or source.first_number(pv1, 50).identifier("AV")
 
 
 def _account(source: Source) -> Identifier | None:
-    pid = source.message.segment("PID")
-    return read_identifier(pid.first(18), source.rules, "AN") if pid else None
+    return source.first_number(source.message.segment("PID"), 18).identifier("AN")
 
 
 def _facility(source: Source, pv1: Segment | None) -> Organization | None:
     """The sending facility, else the servicing facility (PV1-39), else where the event happened (EVN-7)."""
-    evn = source.message.segment("EVN")
+    sending = source.facility(source.message.header, 4)
+    if sending:
+        return sending
     servicing = pv1.text(39) if pv1 else ""
-    return (
-        read_facility(source.message.header.first(4))
-        or (Organization(servicing) if servicing else None)
-        or (read_facility(evn.first(7)) if evn else None)
-    )
+    evn = source.message.segment("EVN")
+    return Organization(servicing) if servicing else source.facility(evn, 7) if evn else None
 
 
 def _care_team(source: Source, pv1: Segment) -> tuple[CareTeamMember, ...]:
@@ -211,10 +209,10 @@ def _day(when: When | None) -> When | None:
 
 
 def _identifiers(source: Source, pid: Segment) -> tuple[Identifier, ...]:
-    fields = pid.repetitions(3)
-    if not fields or source.message.header.text(12) in _BEFORE_PID_3:
-        fields = [*fields, *pid.repetitions(2), *pid.repetitions(4)]
-    found = read_identifiers(fields, source.rules)
+    numbers = source.numbers(pid, 3)
+    if not numbers or source.message.header.text(12) in _BEFORE_PID_3:
+        numbers += source.numbers(pid, 2) + source.numbers(pid, 4)
+    found = identifiers_of(numbers)
     return tuple(dict.fromkeys(found)) if len(found) > 1 else found
 
 

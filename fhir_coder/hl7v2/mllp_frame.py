@@ -87,6 +87,8 @@ class FrameSplitter:
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """The pieces that this chunk completes, in order."""
+        if not self._inside and self._is_one_frame(chunk):
+            return [Frame(chunk[1:-2])]
         pieces: list[Piece] = []
         at = 0
         while at < len(chunk):
@@ -99,6 +101,12 @@ class FrameSplitter:
             return []
         self._inside = False
         return [self._cut_off()]
+
+    def _is_one_frame(self, chunk: bytes) -> bool:
+        """Whether a chunk is a frame and nothing else, as most are: it is spared the way piece by piece."""
+        last = len(chunk) - 2
+        is_enclosed = chunk.find(START, 1) < 0 <= last == chunk.find(END) and chunk[0] == START and chunk[-1] == 0x0D
+        return is_enclosed and last - 1 <= self.limit
 
     def _between(self, chunk: bytes, at: int, pieces: list[Piece]) -> int:
         start = chunk.find(START, at)

@@ -29,8 +29,9 @@ def outline_of(body: bytes) -> tuple[bytes, str] | None:
 def _outlined(line: bytes) -> tuple[bytes, str] | None:
     if not line.isascii() or line.count(b"\\") > 1:
         return None
-    fields = line.decode("ascii").split("|")
-    if len(fields) <= _CONTROL_ID or not "".join(fields).isprintable():
+    text = line.decode("ascii")
+    fields = text.split("|")
+    if len(fields) <= _CONTROL_ID or not text.isprintable():
         return None
     control_id = fields[_CONTROL_ID].strip()
     fields[_TIME] = fields[_SECURITY] = ""

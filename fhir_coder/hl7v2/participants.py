@@ -5,9 +5,8 @@ HL7 tables 0443 (provider role) and 0912 (participation). The role of billing is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from fhir_coder.hl7v2.people import read_practitioners
 from fhir_coder.hl7v2.reader import Segment
 from fhir_coder.hl7v2.source import Source
 from fhir_coder.model import CareTeamMember, Practitioner
@@ -40,28 +39,31 @@ def with_visit_participants(team: tuple[CareTeamMember, ...], source: Source) ->
 
 
 def _after(source: Source, segment: Segment) -> Iterator[CareTeamMember]:
-    for other in source.message.after(segment):
-        if other.name in _FIELDS:
-            yield from _members(other)
-        elif other.name != "NTE":
+    order = source.order
+    for at in range(segment.at + 1, len(order)):
+        if order[at] in _FIELDS:
+            yield from _members(source, at, order[at])
+        elif order[at] != "NTE":
             return
 
 
 def _of_the_visit(source: Source) -> Iterator[CareTeamMember]:
     owner = ""
-    for segment in source.message:
-        if segment.name not in _FIELDS:
-            owner = segment.name
+    for at, name in enumerate(source.order):
+        if name not in _FIELDS:
+            owner = name
         elif owner in _OF_THE_VISIT:
-            yield from _members(segment)
+            yield from _members(source, at, name)
 
 
-def _members(segment: Segment) -> Iterator[CareTeamMember]:
-    action, role, persons = _FIELDS[segment.name]
+def _members(source: Source, at: int, name: str) -> Iterable[CareTeamMember]:
+    """The persons of the ROL or PRT that is a message's segment number `at`."""
+    action, role, persons = _FIELDS[name]
+    segment = next(one for one in source.message.segments(name) if one.at == at)
     known = _ROLES.get(segment.text(role).upper())
     if known and segment.text(action).upper() not in _TAKEN_BACK:
-        for person in read_practitioners(segment.repetitions(persons)):
-            yield CareTeamMember(known, person)
+        return source.members(known, segment, persons)
+    return ()
 
 
 def _joined(team: tuple[CareTeamMember, ...], more: Iterator[CareTeamMember]) -> tuple[CareTeamMember, ...]:

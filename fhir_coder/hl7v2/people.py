@@ -2,56 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from fhir_coder.hl7v2.reader import Field
+from fhir_coder.hl7v2.reader import Field, Syntax, texts_of
 from fhir_coder.hl7v2.rules import FeedRules
 from fhir_coder.model import Address, Identifier, Name, Organization, Practitioner, System
+from fhir_coder.model.frozen import dataclass
 
 _NONE = [""] * 5
 _NPI_OID = "2.16.840.1.113883.4.6"
 _NOT_A_NUMBER = frozenset({"INTERNET", "X.400"})
 
 
-def read_name(field: Field, first: int = 1) -> Name | None:
-    """An XPN, or the name inside an XCN (which begins at component 2)."""
-    family, called, more, suffix, prefix = (field.texts + _NONE)[first - 1 : first + 4]
+def read_name(texts: list[str], first: int = 1) -> Name | None:
+    """An XPN by the texts of its components, or the name inside an XCN (which begins at component 2)."""
+    family, called, more, suffix, prefix = (texts + _NONE)[first - 1 : first + 4]
     if not (family or called or more):
         return None
     given = tuple(more.split()) if more else ()
     return Name(family, (called, *given) if called else given, prefix, suffix)
 
 
-def first_name(fields: Sequence[Field]) -> Name | None:
+def first_name(raw: str, syntax: Syntax) -> Name | None:
     """The first of a repeating XPN that says something: chapter 3 puts the legal one first."""
-    for field in fields:
-        name = read_name(field)
+    for one in raw.split(syntax.repetition) if raw else ():
+        name = read_name(texts_of(one, syntax))
         if name:
             return name
     return None
 
 
-def read_identifier(field: Field | None, rules: FeedRules, kind: str = "") -> Identifier | None:
-    """A CX: number, assigning authority, type; None where there is no number."""
-    if field is None or not field.texts[0]:
-        return None
-    texts = field.texts
-    value = texts[0]
-    if len(texts) < 4:
-        return Identifier(value, "", kind)
-    sent = texts[4] if len(texts) > 4 else ""
-    return Identifier(value, authority(field, 4), rules.translated("v2-identifier-type", sent) if sent else kind)
+@dataclass(frozen=True, slots=True)
+class Assigner:
+    """What a CX says besides its number: who assigned it, and its type (table 0203).
+
+    An HD has a name and a universal id: `authority` is the name where there is one, `system` the universal id. `sent`
+    is the type as sent, `kind` as the feed translates it.
+    """
+
+    authority: str = ""
+    system: str = ""
+    sent: str = ""
+    kind: str = ""
 
 
-def read_identifiers(fields: Sequence[Field], rules: FeedRules) -> tuple[Identifier, ...]:
-    """A repeating CX."""
-    found = [read_identifier(field, rules) for field in fields] if fields else ()
-    return tuple([identifier for identifier in found if identifier])
+@dataclass(frozen=True, slots=True)
+class Cx:
+    """A number with who assigned it; `number` is empty where none came."""
+
+    number: str
+    assigner: Assigner
+
+    def identifier(self, kind: str = "") -> Identifier | None:
+        """It as an identifier, of a type where it names none; None where there is no number."""
+        if not self.number:
+            return None
+        assigner = self.assigner
+        return Identifier(self.number, assigner.system, assigner.kind if assigner.sent else kind)
 
 
-def authority(field: Field, component: int) -> str:
-    """Who assigned an identifier (HD): its universal id where there is one, else its name."""
-    return field.text(component, 2) or field.text(component, 1)
+def read_assigner(rest: Field, rules: FeedRules) -> Assigner:
+    """What follows the number of a CX, from CX.2 on."""
+    name, universal, sent = rest.text(3), rest.text(3, 2), rest.text(4)
+    kind = rules.translated("v2-identifier-type", sent) if sent else ""
+    return Assigner(name or universal, universal or name, sent, kind)
+
+
+def identifiers_of(numbers: Iterable[Cx]) -> tuple[Identifier, ...]:
+    """The identifiers of a repeating CX."""
+    return tuple([identifier for number in numbers if (identifier := number.identifier())])
 
 
 def entity(field: Field | None) -> str:
@@ -114,7 +133,7 @@ def read_facility(field: Field | None) -> Organization | None:
 
 def _practitioner(field: Field) -> Practitioner | None:
     texts = field.texts
-    name = read_name(field, 2)
+    name = read_name(texts, 2)
     number = texts[0]
     if not number:
         return Practitioner(name) if name else None

@@ -6,8 +6,8 @@ HL7 v2.9 chapter 2.5 (delimiters, null) and 2.7 (escape sequences).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, KeysView, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -24,7 +24,9 @@ _FORMATTING = re.compile(r"\.(br|ce|sp|sk|fi|nf|in|ti)\+?(-?[0-9]{1,2})?")
 _SWITCH = re.compile(r"\x1b[\x20-\x2f]*[\x30-\x7e]?")
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
 _COMMON = frozenset(
-    {"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "DG1", "PR1", "FT1", "GT1", "IN1", "IN2", "OBR", "OBX", "NTE"}
+    {"MSH", "SFT", "EVN", "PID", "PD1", "ARV", "MRG", "NK1", "PV1", "PV2", "ROL", "PRT", "DB1", "AL1", "PDA", "RF1"}
+    | {"DG1", "DRG", "PR1", "FT1", "GT1", "IN1", "IN2", "IN3", "ACC", "UB1", "UB2"}
+    | {"ORC", "OBR", "OBX", "NTE", "RXA", "RXR", "TQ1"}
 )
 """Names that need no second look to be seen as such."""
 _NOT_MOVED: Mapping[int, str] = MappingProxyType({})
@@ -128,6 +130,8 @@ def _switched(text: str) -> str:
 
 def is_said(raw: str, syntax: Syntax) -> bool:
     """Whether anything is said: neither empty, nor the delete mark, nor delimiters alone."""
+    if raw[:1].isalnum():  # a letter or digit is never a delimiter: most values need no second look
+        return True
     bare = raw.strip()
     return bare != DELETE and bool(bare.strip(f"{syntax.component}{syntax.subcomponent} "))
 
@@ -142,52 +146,45 @@ def plain_text(raw: str, syntax: Syntax) -> str:
     return "" if raw == DELETE else raw
 
 
-def _texts(raw: str, syntax: Syntax) -> list[str]:
+def texts_of(raw: str, syntax: Syntax) -> list[str]:
     """The components of a field as texts, of each the first subcomponent."""
     if raw.isalnum():
         return [raw]
     mark, inner = syntax.component, syntax.subcomponent
     if not syntax.is_plain and (syntax.escape in raw or '"' in raw or not raw.isprintable()):
-        return [_first_text(part, syntax) for part in raw.split(mark)]
+        return [first_text(part, syntax) for part in raw.split(mark)]
     while inner in raw:
         cut = raw.index(inner)
         end = raw.find(mark, cut)
         raw = raw[:cut] if end < 0 else raw[:cut] + raw[end:]
     texts = raw.split(mark)
-    if " " in raw and (f" {mark}" in raw or f"{mark} " in raw or raw[0] == " " or raw[-1] == " "):
-        return [text.strip() for text in texts]
-    return texts
+    return [text.strip() for text in texts] if " " in raw else texts
 
 
-def _first_text(raw: str, syntax: Syntax) -> str:
+def first_text(raw: str, syntax: Syntax) -> str:
     """The first subcomponent of a component as text."""
     if not raw or raw.isalnum():  # letters and digits alone: nothing to cut, strip or unescape
         return raw
-    return plain_text(raw.split(syntax.subcomponent, 1)[0], syntax)
+    if syntax.subcomponent in raw:
+        raw = raw.split(syntax.subcomponent, 1)[0]
+    return raw.strip() if syntax.is_plain else plain_text(raw, syntax)
 
 
 class Field:
-    """One repetition of a field, with its components and subcomponents."""
+    """One repetition of a field, with its components and subcomponents; `place` is 0 where there is only one."""
 
-    __slots__ = ("_number", "_place", "_segment", "raw", "texts")
+    __slots__ = ("_syntax", "place", "raw", "texts")
 
-    def __init__(self, raw: str, segment: Segment, number: int, place: int = 0) -> None:
+    def __init__(self, raw: str, syntax: Syntax, place: int = 0) -> None:
         self.raw = raw
-        self.texts = _texts(raw, segment.syntax)
+        self.texts = texts_of(raw, syntax)
         """The components as texts, of each the first subcomponent."""
-        self._segment = segment
-        self._number = number
-        self._place = place
+        self.place = place
+        self._syntax = syntax
 
     def __bool__(self) -> bool:
         """Whether anything is said."""
-        return is_said(self.raw, self._segment.syntax)
-
-    @property
-    def path(self) -> str:
-        """Where it stands; the second of several repetitions is `PID-3[2]`."""
-        path = self._segment.path_of(self._number)
-        return f"{path}[{self._place}]" if self._place else path
+        return is_said(self.raw, self._syntax)
 
     @property
     def is_delete(self) -> bool:
@@ -196,14 +193,14 @@ class Field:
 
     def component(self, number: int) -> str:
         """A raw component, 1-based, empty where absent."""
-        parts = self.raw.split(self._segment.syntax.component)
+        parts = self.raw.split(self._syntax.component)
         return parts[number - 1] if number <= len(parts) else ""
 
     def text(self, component: int = 1, subcomponent: int = 1) -> str:
         """A subcomponent as text, unescaped and stripped; empty where absent or marked for deletion."""
         if subcomponent == 1:
             return self.texts[component - 1] if component <= len(self.texts) else ""
-        syntax = self._segment.syntax
+        syntax = self._syntax
         if syntax.subcomponent not in self.raw:
             return ""
         parts = self.component(component).split(syntax.subcomponent)
@@ -211,10 +208,18 @@ class Field:
 
     def whole(self, component: int = 1) -> str:
         """A component as text with its subcomponent marks kept: senders forget to escape the `&` of a firm's name."""
-        syntax = self._segment.syntax
+        syntax = self._syntax
         if syntax.subcomponent in self.raw:
             return plain_text(self.component(component), syntax)
         return self.texts[component - 1] if component <= len(self.texts) else ""
+
+
+def fields_of(raw: str, syntax: Syntax) -> list[Field]:
+    """The repetitions of a whole field that say something."""
+    if syntax.repetition in raw:
+        repeated = enumerate(raw.split(syntax.repetition), 1)
+        return [Field(part, syntax, place) for place, part in repeated if is_said(part, syntax)]
+    return [Field(raw, syntax)] if is_said(raw, syntax) else []
 
 
 class Segment:
@@ -240,9 +245,13 @@ class Segment:
         """The number of fields sent."""
         return len(self._parts) - 1
 
-    def path_of(self, number: int) -> str:
-        """Where a field stands: `FT1[2]-11`, or the place elsewhere that it was filled from."""
-        return self.moved.get(number) or f"{self.path}-{number}"
+    def path_of(self, number: int, place: int = 0) -> str:
+        """Where a field stands: `FT1[2]-11`, or the place elsewhere that it was filled from.
+
+        The second of several repetitions is `PID-3[2]`.
+        """
+        path = self.moved.get(number) or f"{self.path}-{number}"
+        return f"{path}[{place}]" if place else path
 
     def move(self, number: int, raw: str, path: str) -> None:
         """Let a field say what stands at another place of the message."""
@@ -266,7 +275,7 @@ class Segment:
         raw = self.raw(number)
         if self.syntax.repetition in raw and not self._is_syntax(number):
             raw = raw.split(self.syntax.repetition, 1)[0]
-        return Field(raw, self, number)
+        return Field(raw, self.syntax)
 
     def first(self, number: int) -> Field | None:
         """The first repetition of a field, None where nothing at all was sent."""
@@ -274,11 +283,17 @@ class Segment:
         raw = parts[number] if number < len(parts) else ""
         if not raw:
             return None
-        return self.field(number) if self.syntax.repetition in raw else Field(raw, self, number)
+        return self.field(number) if self.syntax.repetition in raw else Field(raw, self.syntax)
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether any of its fields may say to delete: most segments need no second look."""
+        return not self.syntax.is_plain and DELETE in self.syntax.field.join(self._parts)
 
     def is_delete(self, number: int) -> bool:
         """Whether the sender says to delete what was said of a field before (`""`)."""
-        return self.raw(number).strip() == DELETE
+        raw = self.raw(number)
+        return DELETE in raw and raw.strip() == DELETE
 
     def whole(self, number: int) -> str:
         """The first component of a field's first repetition as text, its subcomponent marks kept."""
@@ -287,27 +302,25 @@ class Segment:
 
     def repetitions(self, number: int) -> list[Field]:
         """The repetitions of a field that say something."""
-        parts = self._parts
-        raw = parts[number] if number < len(parts) else ""
-        if not raw:
-            return []
-        syntax = self.syntax
-        if syntax.repetition not in raw:
-            # A letter or digit is never a delimiter: most values need no second look.
-            return [Field(raw, self, number)] if raw[0].isalnum() or is_said(raw, syntax) else []
-        repeated = enumerate(raw.split(syntax.repetition), 1)
-        return [Field(part, self, number, place) for place, part in repeated if is_said(part, syntax)]
+        raw = self.raw(number)
+        return fields_of(raw, self.syntax) if raw else []
 
     def text(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
         """A subcomponent of a field's first repetition as text."""
         parts = self._parts
         raw = parts[number] if number < len(parts) else ""
-        if not raw or raw.isalnum():
+        if not raw:
+            return ""
+        if raw.isalnum():
             return raw if component == subcomponent == 1 else ""
         syntax = self.syntax
-        if component > 1 or syntax.component in raw or syntax.repetition in raw or syntax.subcomponent in raw:
+        if component > 1 or subcomponent > 1 or self._is_syntax(number):
             return self.field(number).text(component, subcomponent)
-        return plain_text(raw, syntax) if subcomponent == 1 else ""
+        if syntax.repetition in raw:
+            raw = raw.split(syntax.repetition, 1)[0]
+        if syntax.component in raw:
+            raw = raw.split(syntax.component, 1)[0]
+        return first_text(raw, syntax)
 
     def _is_syntax(self, number: int) -> bool:
         return number <= 2 and self.name in _HEADERS
@@ -316,73 +329,75 @@ class Segment:
 class Er7Message:
     """A message cut into segments; a segment is cut into fields when it is asked for."""
 
-    __slots__ = ("_lines", "_made", "_order", "header", "syntax")
+    __slots__ = ("_lines", "_made", "_places", "header", "names", "syntax")
 
     def __init__(self, lines: list[str], syntax: Syntax) -> None:
         self.syntax = syntax
         self.header = Segment("MSH", "MSH", lines[0], syntax)
         """MSH."""
-        self._lines: dict[str, list[tuple[int, str]]] = {}
+        self._lines = lines
+        self._places: dict[str, list[int]] = {}
+        places = self._places
         for at, line in enumerate(lines):
             name = line[:3]
-            if name in self._lines:
-                self._lines[name].append((at, line))
+            if name in places:
+                places[name].append(at)
             else:
-                self._lines[name] = [(at, line)]
+                places[name] = [at]
         self._made: dict[str, list[Segment]] = {}
-        self._order: list[Segment] | None = None
+        self.names: KeysView[str] = places.keys()
+        """The names of its segments."""
 
     def __iter__(self) -> Iterator[Segment]:
         """All segments in the order sent."""
-        return iter(self._ordered())
-
-    def after(self, segment: Segment) -> Iterator[Segment]:
-        """The segments that follow one, in the order sent."""
-        order = self._ordered()
-        return (order[at] for at in range(segment.at + 1, len(order)))
+        return iter(self.among(self._places))
 
     @property
-    def names(self) -> Collection[str]:
-        """The names of its segments."""
-        return self._lines.keys()
+    def order(self) -> list[str]:
+        """The names of all segments in the order sent."""
+        return [line[:3] for line in self._lines]
 
     def among(self, names: Iterable[str]) -> list[Segment]:
         """The segments of some names in the order sent."""
-        return sorted((segment for name in names for segment in self.segments(name)), key=_place)
+        found = [name for name in names if name in self._places]
+        if len(found) == 1:
+            return self.segments(found[0])
+        return sorted([segment for name in found for segment in self.segments(name)], key=_place)
 
     def segments(self, name: str) -> list[Segment]:
         """The segments of one name in the order sent."""
         made = self._made.get(name)
         if made is None:
-            lines = self._lines.get(name)
-            if lines is None:
+            places = self._places.get(name)
+            if places is None:
                 return []
-            syntax, number = self.syntax, 1
-            made = self._made[name] = []
-            for at, line in lines:
-                path = name if number == 1 and name in ONCE else f"{name}[{number}]"
-                made.append(Segment(name, path, line, syntax, at))
-                number += 1
+            lines, syntax = self._lines, self.syntax
+            if len(places) == 1 and name in ONCE:
+                made = [Segment(name, name, lines[places[0]], syntax, places[0])]
+            else:
+                made = [Segment(name, _path(name, n), lines[at], syntax, at) for n, at in enumerate(places, 1)]
+            self._made[name] = made
         return made
 
     def segment(self, name: str) -> Segment | None:
         """The first segment of a name."""
-        found = self._made.get(name) or self.segments(name)
-        return found[0] if found else None
+        found = self._made.get(name)
+        if found:
+            return found[0]
+        return self.segments(name)[0] if name in self._places else None
 
     def add(self, name: str, path: str) -> Segment:
         """An empty segment at the end, for what a message says without it; `path` is where it says so."""
-        at = sum(map(len, self._lines.values()))
+        at = len(self._lines)
         segment = Segment(name, path, name, self.syntax, at)
         self._made[name] = [*self.segments(name), segment]
-        self._lines.setdefault(name, []).append((at, name))
-        self._order = None
+        self._places.setdefault(name, []).append(at)
+        self._lines.append(name)
         return segment
 
-    def _ordered(self) -> list[Segment]:
-        if self._order is None:
-            self._order = self.among(self._lines)
-        return self._order
+
+def _path(name: str, number: int) -> str:
+    return name if number == 1 and name in ONCE else f"{name}[{number}]"
 
 
 def _place(segment: Segment) -> int:
@@ -408,7 +423,7 @@ def _read_text(text: str, codec: str) -> Er7Message:
     syntax = read_syntax(lines[0], codec, _is_plain(text))
     segments = _joined(lines, syntax.field)
     if syntax.is_plain and len(segments) + (not lines[-1]) < len(lines) and any("\n" in one for one in segments):
-        syntax = replace(syntax, is_plain=False)  # a segment that goes on in another line holds the line's end
+        syntax = read_syntax(lines[0], codec)  # a segment that goes on in another line holds the line's end
     return Er7Message(segments, syntax)
 
 
@@ -450,7 +465,7 @@ def _joined(lines: list[str], separator: str) -> list[str]:
     segments: list[str] = []
     for line in lines:
         segment = line.strip(" \t\x0b\x1c")
-        if segment[3:4] == separator and segment[:3] in _COMMON:
+        if segment[:3] in _COMMON and segment[3:4] == separator:
             segments.append(segment)
         elif not segment:
             continue

@@ -27,6 +27,7 @@ _BY_SYSTEM: dict[str, str] = {
     System.CVX: "CVX 2.16.840.1.113883.12.292 2.16.840.1.113883.6.59",
     System.NDC: "NDC 2.16.840.1.113883.6.69",
     System.RXNORM: "RXNORM RXN 2.16.840.1.113883.6.88",
+    System.REVENUE: "HL70456",
     System.ACT: "2.16.840.1.113883.5.4",
     System.LOCAL: "L LOCAL",
 }

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 from fhir_coder.hl7v2.rules import FeedRules
 
+PERSON_TYPES = frozenset({"ADT^A28", "ADT^A31"})
+"""The types that say something of a person outside any visit."""
+
 BILLING_TYPES = frozenset(
     {f"ADT^{event}" for event in ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13")}
     | {f"ADT^{event}" for event in ("A27", "A38")}
-    | {f"ADT^{event}" for event in ("A18", "A34", "A35", "A36", "A40", "A41", "A42", "A45", "A47", "A49", "A50", "A51")}
+    | {f"ADT^{event}" for event in ("A18", "A30", "A34", "A35", "A36", "A37", "A39", "A40", "A41", "A42", "A43", "A44")}
+    | {f"ADT^{event}" for event in ("A45", "A47", "A49", "A50", "A51")}
+    | PERSON_TYPES
     | {f"BAR^{event}" for event in ("P01", "P05", "P06", "P12")}
     | {"DFT^P03", "DFT^P11", "VXU^V04"}
 )
@@ -21,13 +26,14 @@ ORDER_FAMILIES = frozenset({"ORU", "ORM", "OML", "OMG"})
 READABLE_FAMILIES = frozenset({"ADT", "BAR", "DFT", "VXU"}) | ORDER_FAMILIES
 """The families whose events a feed's rules may list."""
 
-_MERGES = ("A30", "A39", "A43", "A44", "A46", "A48")
-_MERGE = "a merge or move of persons or whole accounts: the messages of their visits say what counts"
-_PATIENT = "patient data without a visit: what the messages of a visit say of the patient counts for its claim"
+_NUMBER = "a deprecated event that changes a number by which no visit is known (PID-2, PID-4)"
+_DELETED = "a person is deleted at the sender: the visits and their claims stay as they are"
 
 NEVER_BILLED: Mapping[str, str] = {
-    **{f"ADT^{event}": _MERGE for event in _MERGES},
-    **{f"ADT^{event}": _PATIENT for event in ("A28", "A29", "A31")},
+    "ADT^A17": "two patients swap beds: the messages of their visits say where each of them lies",
+    "ADT^A29": _DELETED,
+    "ADT^A46": _NUMBER,
+    "ADT^A48": _NUMBER,
     "BAR^P02": "an account is purged at the sender: its claims stay as they are",
 }
 """Types that no rule can make billable, with the reason."""

@@ -44,18 +44,18 @@ def incoming_v2(feed: str, body: bytes) -> Incoming:
     return Incoming(feed, header, body, fault)
 
 
-def frame_content(feed: str, payload: bytes) -> FrameContent:
-    """What a frame holds: a message, several, or a batch (FHS, BHS)."""
+def frame_content(feed: str, payload: bytes, host: str) -> FrameContent:
+    """What a frame that a host sent holds: a message, several, or a batch (FHS, BHS)."""
     batch = hl7v2.read_batches(payload)
-    report_miscounts(feed, batch.miscounts if batch else ())
+    report_miscounts(batch.miscounts if batch else (), feed=feed, host=host)
     bodies = batch.messages if batch else [body for _, body in hl7v2.split_messages(payload)]
     return FrameContent(tuple(incoming_v2(feed, body) for body in bodies), batch)
 
 
-def report_miscounts(feed: str, miscounts: Sequence[Miscount]) -> None:
-    """Log each batch trailer that announced another number than came. What came is kept all the same."""
+def report_miscounts(miscounts: Sequence[Miscount], **source: str | int) -> None:
+    """Log each batch trailer of a source that announced another number than came. What came is kept all the same."""
     for one in miscounts:
-        log.warning("batch_miscounted", feed=feed, where=one.path, declared=one.declared, found=one.found)
+        log.warning("batch_miscounted", **source, where=one.path, declared=one.declared, found=one.found)
 
 
 def answer_frame(content: FrameContent, kept: Sequence[Kept | None], at: datetime, style: AckStyle) -> list[bytes]:

@@ -1,16 +1,21 @@
 """The intake desk: keeps payloads with group commit, so that many connections share one flush to the disk.
 
-Who handed in a group is told after the commit: then it may be acknowledged.
+Who handed in a group is told after the commit: then it may be acknowledged. All Python of it runs on one loop, where
+the MLLP listeners live too; a second thread does nothing but wait for the disk. While it waits, the loop reads what
+goes with the next commit, and the two never contend for the interpreter.
 """
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fhir_coder.logs import error_name, error_place, log
@@ -19,13 +24,15 @@ from fhir_coder.store.fhir_resources import Asked, Filed
 from fhir_coder.store.inbox import Inbox
 from fhir_coder.store.messages import Incoming, Kept
 
-Told = Callable[[Sequence[Kept] | Exception], None]
-"""Takes what became of a group, in its order, or why nothing of it was kept. Called on the desk's thread."""
+Outcome = Sequence[Kept] | Exception
+"""What became of a group, in its order, or why nothing of it was kept."""
 
-Ring = Callable[[], None]
-"""Called once after a commit, when all of its groups have been told: to look at what was told."""
+Told = Callable[[Outcome], None]
+"""Takes what became of a group. Called on the desk's loop; it raises nothing."""
 
 _MOST_AT_ONCE = 200
+_SAY_EVERY = 0.02
+"""Seconds between two words to `on_kept`: who is told of each commit files what was kept with as many flushes."""
 _LOG_EVERY = 1.0
 """Seconds that one line of the log tells of: a line for each commit would cost as much as the commit."""
 
@@ -36,7 +43,6 @@ class _Group:
 
     incoming: Sequence[Incoming]
     told: Told
-    ring: Ring | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,115 +68,217 @@ class _Tally:
             self.messages, self.told_at = 0, at
 
 
+class _Disk:
+    """The thread that waits for the disk: one piece of work at a time; what came of it is told on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: queue.SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="intake-disk", daemon=True)
+        self._thread.start()
+
+    def send(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Have work done; `done` takes what it answered, or the exception it ended with."""
+        self._waiting.put((work, done))
+
+    def close(self) -> None:
+        """Do what waits, then stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while errand := self._waiting.get():
+            work, done = errand
+            try:
+                came = work()
+            except Exception as error:  # whoever waits for it learns it
+                came = error
+            self._loop.call_soon_threadsafe(done, came)
+
+
 class IntakeDesk:
-    """One thread that commits whatever waits, together. `on_kept` is called after each commit.
+    """A loop on a thread of its own that commits whatever waits, together. `on_kept` is called soon after a commit.
 
     With an inbox, which it closes at its end, messages are kept there, else in the ledger itself.
     """
 
     def __init__(self, ledger: Ledger, on_kept: Callable[[], None], inbox: Inbox | None = None) -> None:
         self._ledger, self._on_kept, self._inbox = ledger, on_kept, inbox
-        self._waiting: queue.SimpleQueue[_Group | _Request | None] = queue.SimpleQueue()
+        self._waiting: deque[_Group | _Request] = deque()
+        self._is_busy = self._is_looking = self._is_closing = self._is_untidy = False
         self._tally = _Tally()
-        self._is_untidy = False
+        self._pause: asyncio.TimerHandle | None = None
+        self._say: asyncio.TimerHandle | None = None
+        self._has_news = False
+        self._loop = asyncio.new_event_loop()
+        self._kept_at = self._loop.time()
+        self._disk = _Disk(self._loop)
         self._thread = threading.Thread(target=self._serve, name="intake", daemon=True)
         self._thread.start()
 
-    def hand_in(self, incoming: Sequence[Incoming], told: Told, ring: Ring | None = None) -> None:
-        """Hand in payloads that belong together; `told` is called when they are on the disk, or cannot be."""
-        self._waiting.put(_Group(incoming, told, ring))
+    def run(self, something: Coroutine[Any, Any, None]) -> Future[None]:
+        """Run a coroutine on the desk's loop: what lives there hands in without a change of threads."""
+        return asyncio.run_coroutine_threadsafe(something, self._loop)
+
+    def hand_in(self, incoming: Sequence[Incoming], told: Told) -> None:
+        """Hand in payloads that belong together, on the desk's loop.
+
+        `told` is called later, when they are on the disk or cannot be.
+        """
+        self._take(_Group(incoming, told))
 
     def keep_together(self, incoming: Sequence[Incoming]) -> Future[Sequence[Kept]]:
-        """Hand in payloads that belong together; the future is done when they are on the disk."""
-        future: Future[Sequence[Kept]] = Future()
-
-        def told(kept: Sequence[Kept] | Exception) -> None:
-            if isinstance(kept, Exception):
-                future.set_exception(kept)
-            else:
-                future.set_result(kept)
-
-        self.hand_in(incoming, told)
-        return future
+        """Hand in payloads that belong together, on any thread; the future is done when they are on the disk."""
+        kept: Future[Sequence[Kept]] = Future()
+        self._loop.call_soon_threadsafe(self._take, _Group(incoming, partial(_tell, kept)))
+        return kept
 
     def file(self, asked: Sequence[Asked]) -> Future[Sequence[Filed]]:
-        """Hand in what a FHIR request asks for; the future is done when it is on the disk, or needs not be."""
-        request = _Request(asked, Future())
-        self._waiting.put(request)
-        return request.filed
+        """Hand in what a FHIR request asks for, on any thread; the future is done when it is filed."""
+        filed: Future[Sequence[Filed]] = Future()
+        self._loop.call_soon_threadsafe(self._take, _Request(asked, filed))
+        return filed
 
     def close(self) -> None:
         """Keep what waits, then stop."""
-        self._waiting.put(None)
+        self._loop.call_soon_threadsafe(self._finish)
         self._thread.join()
 
+    # --- on the loop
+
     def _serve(self) -> None:
-        is_stopping = False
-        while not is_stopping:
-            batch, is_stopping = self._next_batch()
-            if batch:
-                self._commit(batch)
-            elif self._inbox:
-                self._tidy(self._inbox)
-            self._tally.report(now=is_stopping or not batch)
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._disk.close()
+        self._loop.close()
+        self._on_kept()
+        self._tally.report(now=True)
         if self._inbox:
             self._inbox.close()
 
-    def _tidy(self, inbox: Inbox) -> None:
-        """Have the inbox tidied; told once where it cannot be. A full disk must not end this thread: it answers all."""
-        try:
-            inbox.tidy()
-        except Exception as error:  # it is tried again when there is time again
-            if not self._is_untidy:
-                log.error("inbox_not_tidied", error=error_name(error), where=error_place(error))
-            self._is_untidy = True
-        else:
-            self._is_untidy = False
+    def _finish(self) -> None:
+        self._is_closing = True
+        self._look()
 
-    def _next_batch(self) -> tuple[list[_Group | _Request], bool]:
-        """What waits, and whether it is the last; nothing where nothing comes for a while."""
+    def _take(self, one: _Group | _Request) -> None:
+        self._waiting.append(one)
+        self._look()
+
+    def _look(self) -> None:
+        """Have what waits looked at when all that the loop has read in this turn waits too."""
+        if not self._is_busy and not self._is_looking:
+            self._is_looking = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Begin with what waits, unless the disk is waited for: it is looked at again when that is done."""
+        self._is_looking = False
+        if self._is_busy:
+            return
+        if self._waiting:
+            self._is_busy = True
+            self._keep(self._next_batch())
+        elif self._is_closing:
+            self._loop.stop()
+        elif self._has_more_to_do and not self._pause:
+            self._pause = self._loop.call_later(_LOG_EVERY, self._use_pause)
+
+    def _next_batch(self) -> list[_Group | _Request]:
         batch: list[_Group | _Request] = []
         size = 0
-        has_more_to_do = self._tally.messages or (self._inbox and not self._inbox.is_empty)
-        try:
-            handed_in = self._waiting.get(timeout=_LOG_EVERY if has_more_to_do else None)
-            while handed_in is not None:
-                batch.append(handed_in)
-                size += len(handed_in.incoming if isinstance(handed_in, _Group) else handed_in.asked)
-                if size >= _MOST_AT_ONCE:
-                    return batch, False
-                handed_in = self._waiting.get_nowait()
-        except queue.Empty:
-            return batch, False
-        return batch, True
+        while self._waiting and size < _MOST_AT_ONCE:
+            one = self._waiting.popleft()
+            size += len(one.incoming if isinstance(one, _Group) else one.asked)
+            batch.append(one)
+        return batch
 
-    def _commit(self, batch: Sequence[_Group | _Request]) -> None:
+    def _keep(self, batch: Sequence[_Group | _Request]) -> None:
+        """Keep the groups of a batch with one commit."""
         groups = [one for one in batch if isinstance(one, _Group)]
-        requests = [one for one in batch if isinstance(one, _Request)]
-        if groups:
-            self._keep(groups)
-        if requests:
-            self._file(requests)
-        self._on_kept()
-
-    def _keep(self, groups: Sequence[_Group]) -> None:
-        """Keep all groups with one commit, then tell each."""
         incoming = [one for group in groups for one in group.incoming]
+        done = partial(self._tell_groups, batch, groups)
         try:
-            kept = self._keep_all(incoming)
-        except Exception as error:  # nobody is acknowledged: each waiter learns it
-            log.error("intake_failed", messages=len(incoming), error=error_name(error), where=error_place(error))
-            for group in groups:
-                group.told(error)
+            work = self._begun(incoming)
+        except Exception as error:
+            done(error)
         else:
-            self._tally.messages += len(kept)
-            start = 0
-            for group in groups:
-                end = start + len(group.incoming)
-                group.told(kept[start:end])
-                start = end
-        for ring in {group.ring for group in groups if group.ring}:
-            ring()
+            self._disk.send(work, done)
+
+    def _begun(self, incoming: Sequence[Incoming]) -> Callable[[], Sequence[Kept]]:
+        """Write payloads as far as nothing is to be waited for; answers what is left to do: it tells what they became.
+
+        Where there are none, what is left is to try whether some could be kept.
+        """
+        if not self._inbox or not incoming:
+            return partial(self._keep_all, incoming)
+        return partial(_commit, self._inbox, self._inbox.put(incoming, self._ledger.clock()))
+
+    def _tell_groups(self, batch: Sequence[_Group | _Request], groups: Sequence[_Group], came: Outcome) -> None:
+        if isinstance(came, Exception):
+            number = sum(len(group.incoming) for group in groups)
+            log.error("intake_failed", messages=number, error=error_name(came), where=error_place(came))
+        else:
+            self._tally.messages += len(came)
+        requests = [one for one in batch if isinstance(one, _Request)]
+        if requests:
+            self._disk.send(partial(self._file, requests), partial(self._tell_requests, requests))
+        else:
+            self._end_batch()
+        start = 0
+        for group in groups:
+            end = start + len(group.incoming)
+            group.told(came if isinstance(came, Exception) else came[start:end])
+            start = end
+
+    def _end_batch(self) -> None:
+        """Go on before anybody is told: the disk works on the next commit while this one's answers are sent."""
+        self._is_busy, self._has_news = False, True
+        self._kept_at = self._loop.time()
+        if not self._say:
+            self._say_kept()
+        self._tally.report(now=False)
+        self._go_on()
+
+    def _say_kept(self) -> None:
+        """Say that something was kept: at once, and then again when some time has passed."""
+        self._say = None
+        if self._has_news:
+            self._has_news = False
+            self._on_kept()
+            self._say = self._loop.call_later(_SAY_EVERY, self._say_kept)
+
+    def _use_pause(self) -> None:
+        """Do what is left for times when nothing comes."""
+        self._pause = None
+        if self._is_busy:
+            return  # it is looked at again after that
+        self._tally.report(now=False)
+        is_quiet = self._loop.time() - self._kept_at >= _LOG_EVERY
+        if is_quiet and self._inbox and not self._inbox.is_empty:
+            self._is_busy = True
+            self._disk.send(self._inbox.tidy, self._tidied)
+        else:
+            self._go_on()
+
+    def _tidied(self, came: Exception | None) -> None:
+        """Told once where the inbox cannot be tidied: a full disk stays full for hours, and it is tried again."""
+        if isinstance(came, Exception) and not self._is_untidy:
+            log.error("inbox_not_tidied", error=error_name(came), where=error_place(came))
+        self._is_untidy = isinstance(came, Exception)
+        self._is_busy = False
+        self._go_on()
+
+    @property
+    def _has_more_to_do(self) -> bool:
+        return bool(self._tally.messages or (self._inbox and not self._inbox.is_empty))
+
+    def _tell_requests(self, requests: Sequence[_Request], came: Sequence[Sequence[Filed] | Exception]) -> None:
+        self._tally.messages += sum(len(_kept(filed)) for filed in came)
+        self._end_batch()
+        for request, filed in zip(requests, came, strict=True):
+            _tell(request.filed, filed)
+
+    # --- on the disk's thread
 
     def _keep_all(self, incoming: Sequence[Incoming]) -> Sequence[Kept]:
         if self._inbox:
@@ -178,20 +286,15 @@ class IntakeDesk:
         with self._ledger.writing() as connection:
             return messages.keep_all(connection, incoming, self._ledger.clock())
 
-    def _file(self, requests: Sequence[_Request]) -> None:
-        """File all requests with one commit, then tell each."""
+    def _file(self, requests: Sequence[_Request]) -> Sequence[Sequence[Filed] | Exception]:
+        """File all requests with one commit."""
         try:
             with self._ledger.writing() as connection:
-                filed = [self._filed(connection, one.asked) for one in requests]
+                return [self._filed(connection, one.asked) for one in requests]
         except Exception as error:
             number = sum(len(one.asked) for one in requests)
             log.error("intake_failed", messages=number, error=error_name(error), where=error_place(error))
-            for request in requests:
-                request.filed.set_exception(error)
-            return
-        for request, came in zip(requests, filed, strict=True):
-            _tell(request, came)
-            self._tally.messages += len(_kept(came))
+            return [error] * len(requests)
 
     def _filed(self, connection: Any, asked: Sequence[Asked]) -> Sequence[Filed] | Exception:
         """File one request within a commit; where it cannot be, the others of the commit are kept all the same."""
@@ -203,11 +306,18 @@ class IntakeDesk:
             return error
 
 
-def _tell(request: _Request, came: Sequence[Filed] | Exception) -> None:
+def _commit(inbox: Inbox, kept: Sequence[Kept]) -> Sequence[Kept]:
+    inbox.commit()
+    return kept
+
+
+def _tell(future: Future[Any], came: Any) -> None:
+    if not future.set_running_or_notify_cancel():
+        return  # nobody waits any more
     if isinstance(came, Exception):
-        request.filed.set_exception(came)
+        future.set_exception(came)
     else:
-        request.filed.set_result(came)
+        future.set_result(came)
 
 
 def _kept(came: Sequence[Filed] | Exception) -> list[Kept]:

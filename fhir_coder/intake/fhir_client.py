@@ -17,10 +17,11 @@ import requests
 import tenacity
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from fhir_coder.intake.fhir_auth import Form, auth_of
 from fhir_coder.intake.fhir_errors import FhirServerError, StoppedError
 from fhir_coder.payers.answer import HttpAnswer, read_json, text
+from fhir_coder.payers.auth import AuthError, Form, auth_of
 from fhir_coder.payers.outcomes import retry_after_seconds
+from fhir_coder.payers.sessions import FAILURES, open_session
 from fhir_coder.settings import FhirFeed
 
 FHIR_JSON = "application/fhir+json"
@@ -32,7 +33,6 @@ _MOST_TRIES = 4
 _FIRST_WAIT, _LONGEST_PATIENCE = 0.5, 30.0
 _BUSY = frozenset({429, 503})
 _TEMPORARY = _BUSY | {408, 500, 502, 504}
-_FAILURES = (requests.RequestException, HTTPError, OSError)
 
 R = TypeVar("R")
 
@@ -45,11 +45,7 @@ class FhirServer:
         self._feed, self.stopping = feed, stopping
         self._auth = auth_of(feed)
         self._hosts = {_origin(self.base), *map(_origin, feed.hosts)}
-        self._session = requests.Session()
-        self._session.trust_env = False  # proxies and .netrc of the environment are not of the settings
-        if feed.tls_cert and feed.tls_key:
-            self._session.cert = (str(feed.tls_cert), str(feed.tls_key))
-        self._session.verify = str(feed.tls_ca) if feed.tls_ca else True
+        self._session = open_session(feed)
 
     def close(self) -> None:
         """Close all connections."""
@@ -113,14 +109,18 @@ class FhirServer:
     def _answered(self, method: str, url: str, headers: Mapping[str, str]) -> HttpAnswer:
         """An answer below 400, with a renewed token where the one shown was refused."""
         for is_last in (False, True):
-            answer = self._whole(method, url, {"Accept": FHIR_JSON, **self._shown(), **headers})
-            if answer.status != 401 or is_last or not self._auth.renew():
+            shown = self._shown()
+            answer = self._whole(method, url, {"Accept": FHIR_JSON, **shown, **headers})
+            if answer.status != 401 or is_last or not self._auth.renew(shown.get("Authorization", "")):
                 break
         _refuse(answer.status)
         return answer
 
     def _shown(self) -> dict[str, str]:
-        shown = self._auth.authorization(self)
+        try:
+            shown = self._auth.authorization(self)
+        except AuthError as error:
+            raise FhirServerError(error.reason, error.http_status) from None
         return {"Authorization": shown} if shown else {}
 
     def _whole(
@@ -146,11 +146,14 @@ class FhirServer:
         had = file.stat().st_size if file.exists() else 0
         headers = {"Accept": "application/fhir+ndjson", "Accept-Encoding": "identity"}
         headers |= {"Range": f"bytes={had}-"} if had else {}
-        headers |= self._shown() if with_token else {}
+        shown = self._shown() if with_token else {}
+        headers |= shown
         try:
             with _telling(), self._sent("GET", url, headers) as response:
                 if response.status_code == 401:
-                    raise FhirServerError("unauthorized", 401, is_temporary=with_token and self._auth.renew())
+                    raise FhirServerError(
+                        "unauthorized", 401, is_temporary=self._auth.renew(shown.get("Authorization", ""))
+                    )
                 _put_off(response.status_code, _headers(response))
                 return self._append(response, file, had)
         except FhirServerError as error:
@@ -238,7 +241,7 @@ def _telling() -> Iterator[None]:
     """Failures of a connection as errors of ours, which hold no address and no text of the other side."""
     try:
         yield
-    except _FAILURES as error:
+    except FAILURES as error:
         reason = _reason(error)
         raise FhirServerError(reason, is_temporary=reason in ("not_reached", "timeout", "connection_lost")) from None
 

@@ -48,8 +48,10 @@ class _Sighting:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the payloads of one file came to."""
+    """What the payloads of one file came to. `file` is its inode: a file's name may hold a patient's."""
 
+    file: int
+    payloads: int = 0
     messages: int = 0
     repeats: int = 0
     is_faulty: bool = False
@@ -135,14 +137,15 @@ class FolderWatch:
         except Exception as error:
             # Told once, tried again ever more seldom; a change of the file starts anew.
             if not sighting.failures:
-                log.error("file_failed", feed=self._feed.name, error=type(error).__name__, where=error_place(error))
+                known = {"feed": self._feed.name, "file": sighting.stamp[0]}
+                log.error("file_failed", **known, error=type(error).__name__, where=error_place(error))
             sighting.failures += 1
             sighting.due_at = time.monotonic() + min(2.0**sighting.failures, _LONGEST_WAIT)
         else:
             self._seen.pop(path, None)
 
     def _read(self, path: Path, stamp: Stamp) -> None:
-        tally = _Tally()
+        tally = _Tally(stamp[0])
         for group in in_groups(self._incoming(path, tally)):
             if self._stop.is_set():
                 return  # the file stays; what was kept is recognised at the next start
@@ -162,21 +165,24 @@ class FolderWatch:
             blocks = hl7v2.counted(inflated(blocks_of(path)), count)
             for payload in payloads_of_stream(blocks, self._feed.max_message_bytes):
                 is_empty = False
+                tally.payloads += 1
                 if isinstance(payload, TooLarge):
                     tally.is_faulty = True
-                    log.warning("payload_too_large", feed=self._feed.name, bytes=payload.size)
+                    log.warning("payload_too_large", feed=self._feed.name, file=tally.file, bytes=payload.size)
                     continue
                 yield self._one(payload, tally)
         except UnreadableError as error:
             tally.is_faulty, is_empty = True, False
-            log.warning("file_cut_off", feed=self._feed.name, reason=error.rule)
-        report_miscounts(self._feed.name, count.finish())
+            log.warning("file_cut_off", feed=self._feed.name, file=tally.file, reason=error.rule)
+        report_miscounts(count.finish(), feed=self._feed.name, file=tally.file)
         if is_empty:
             yield self._one(b"", tally)
 
     def _one(self, body: bytes, tally: _Tally) -> Incoming:
         header, fault = header_or_fault(body)
-        tally.is_faulty |= bool(fault)
+        if fault:
+            tally.is_faulty = True
+            fault = f"{fault} (payload {max(tally.payloads, 1)} of file {tally.file})"
         return Incoming(self._feed.name, header, body, fault)
 
     def _put_away(self, path: Path, tally: _Tally) -> None:
@@ -189,7 +195,7 @@ class FolderWatch:
         else:
             folder = {"done": feed.done, "failed": feed.failed, "duplicate": feed.duplicate}[status]
             _move(path, feed.path / folder)
-        log.info("file_read", feed=feed.name, messages=tally.messages, status=status)
+        log.info("file_read", feed=feed.name, file=tally.file, messages=tally.messages, status=status)
 
 
 def _stamp(path: Path) -> Stamp:

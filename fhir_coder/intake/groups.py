@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fhir_coder.errors import UnreadableError
+from fhir_coder.intake.stream import inflated
 from fhir_coder.store.messages import Incoming
 
 _TOGETHER = 5000
@@ -19,6 +21,14 @@ def blocks_of(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             yield block
+
+
+def file_bytes(path: Path) -> bytes:
+    """A file whole, unpacked where it is gzip. Raises UnreadableError with its path where the gzip data is damaged."""
+    try:
+        return b"".join(inflated(blocks_of(path)))
+    except UnreadableError as error:
+        raise UnreadableError(str(path), error.rule, error.text) from None
 
 
 def in_groups(incoming: Iterable[Incoming]) -> Iterator[list[Incoming]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from fhir_coder.intake.conversation import READ, Answers, Conversation, Reception, Room
+from fhir_coder.intake.conversation import Conversation, Reception, Room
 from fhir_coder.intake.desk import IntakeDesk
-from fhir_coder.intake.tls import Certificates, names_in
-from fhir_coder.logs import error_place, log
+from fhir_coder.intake.tls import Certificates
+from fhir_coder.logs import log
 from fhir_coder.settings import MllpFeed
 
 _HANDSHAKE, _TLS_END = 10.0, 2.0
@@ -27,19 +26,19 @@ _AFTER_NO_ROOM = 1.0
 
 
 class MllpListener:
-    """One feed's listener on an open socket, made where its loop runs.
+    """One feed's listener on an open socket; it is started and stopped on the desk's loop (`IntakeDesk.run`).
 
     Raises TlsFilesError where its TLS files cannot be used.
     """
 
     def __init__(self, feed: MllpFeed, desk: IntakeDesk) -> None:
         self._feed = feed
-        self._reception = Reception(feed, desk, Room(feed.max_buffered_bytes), Answers())
+        names = frozenset(name.lower() for name in feed.allow_names)
+        self._reception = Reception(feed, desk, Room(feed.max_buffered_bytes), names)
         self._certificates = Certificates(feed) if feed.tls_cert else None
         self._allowed = [ip_network(network) for network in feed.allow]
-        self._names = frozenset(name.lower() for name in feed.allow_names)
         self._bound: socket.socket | None = None
-        self._connections: dict[asyncio.Task[None], Conversation | None] = {}
+        self._connections: dict[asyncio.Task[None], Conversation] = {}
 
     @property
     def held_bytes(self) -> int:
@@ -59,7 +58,7 @@ class MllpListener:
             self._bound = None
         await asyncio.sleep(0)  # a task that is cancelled before its first step would leave its socket open
         for task, conversation in self._connections.items():
-            if conversation:
+            if conversation.is_open:
                 conversation.stop()
             else:
                 task.cancel()  # nothing was read: it is in its TLS handshake
@@ -95,8 +94,9 @@ class MllpListener:
             log.warning("connection_refused", feed=self._feed.name, host=host, reason=why)
             peer.close()
             return
-        task = asyncio.get_running_loop().create_task(self._serve(peer, host))
-        self._connections[task] = None
+        conversation = Conversation(self._reception, host)
+        task = asyncio.get_running_loop().create_task(self._serve(peer, host, conversation))
+        self._connections[task] = conversation
         task.add_done_callback(self._connections.pop)
 
     def _why_refused(self, host: str) -> str:
@@ -110,45 +110,22 @@ class MllpListener:
             address = address.ipv4_mapped or address
         return any(address in network for network in self._allowed)
 
-    async def _serve(self, peer: socket.socket, host: str) -> None:
+    async def _serve(self, peer: socket.socket, host: str, conversation: Conversation) -> None:
         try:
-            reader, writer = await self._open(peer)
+            await self._open(peer, conversation)
+            await conversation.ended
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
             log.warning("tls_failed", feed=self._feed.name, host=host, reason=reason)
-            return
-        try:
-            if self._names and not self._names & names_in(writer.get_extra_info("peercert") or {}):
-                log.warning("connection_refused", feed=self._feed.name, host=host, reason="certificate_name")
-                return
-            await self._converse(reader, writer, host)
-        except OSError:
-            pass  # the peer went away: what was acknowledged is on the disk
-        except Exception as error:  # the other connections go on; this peer sends again what was not answered
-            where = error_place(error)
-            log.error("connection_failed", feed=self._feed.name, host=host, error=type(error).__name__, where=where)
         finally:
-            writer.close()
-            with suppress(OSError, TimeoutError):
-                await writer.wait_closed()
+            conversation.abort()
 
-    async def _open(self, peer: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=READ)
-        protocol = asyncio.StreamReaderProtocol(reader)
+    async def _open(self, peer: socket.socket, conversation: Conversation) -> None:
         context: ssl.SSLContext | None = self._certificates.context() if self._certificates else None
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol,
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: conversation,
             peer,
             ssl=context,
             ssl_handshake_timeout=_HANDSHAKE if context else None,
             ssl_shutdown_timeout=_TLS_END if context else None,
         )
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
-        conversation = Conversation(self._reception, reader, writer, host)
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections[task] = conversation
-        await conversation.run()

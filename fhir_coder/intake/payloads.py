@@ -40,7 +40,7 @@ def read_header(body: bytes) -> Header:
     """What must be known of a payload before it is kept. Raises UnreadableError."""
     if not body.strip(_MARKS):
         raise UnreadableError("", "empty", "the payload is empty")
-    if fhir.looks_like_fhir(body):
+    if fhir.looks_like_json(body):
         return fhir.read_header(body)
     try:
         return hl7v2.read_header(body)

@@ -5,11 +5,33 @@ Everything here is a frozen value. No I/O, no clock, no settings. The words are 
 
 from __future__ import annotations
 
-from fhir_coder.model.answers import Adjudication, LineDecision, Outcome, OutcomeKind
+from fhir_coder.model.answers import (
+    Adjudication,
+    AnswerStatus,
+    DocumentRequest,
+    LineDecision,
+    Outcome,
+    OutcomeKind,
+    Payment,
+)
 from fhir_coder.model.billing import Billing, BillingRule, SplitRule
 from fhir_coder.model.charts import Chart
-from fhir_coder.model.claims import ClaimDraft, Finding, Payer, PriorDecision, Site, Slot
+from fhir_coder.model.claims import (
+    CLAIM,
+    MAX_POINTERS,
+    PREAUTHORIZATION,
+    STANDARD_LIMITS,
+    ClaimDraft,
+    Finding,
+    Limits,
+    Payer,
+    PriorDecision,
+    Site,
+    Slot,
+    is_asked_ahead,
+)
 from fhir_coder.model.coding import (
+    Asked,
     Choice,
     CodedChart,
     CodedDiagnosis,
@@ -39,6 +61,7 @@ from fhir_coder.model.facts import (
     MessageFacts,
     MoveFact,
     PatientFact,
+    PersonFact,
     PlaceFact,
     Problem,
     ProcedureFact,
@@ -46,6 +69,7 @@ from fhir_coder.model.facts import (
     VisitFact,
 )
 from fhir_coder.model.messages import BY_ITS_BYTES, Answered, Header, Message, MessageFormat, Verdict
+from fhir_coder.model.preauthorization import PasRules
 from fhir_coder.model.statuses import (
     DECIDED,
     GONE,
@@ -54,10 +78,11 @@ from fhir_coder.model.statuses import (
     TAKEN_BY_PAYER,
     ClaimStatus,
     MessageStatus,
+    PayerState,
     Purpose,
     Severity,
 )
-from fhir_coder.model.systems import BILLING_SYSTEMS, SYSTEM_SHORT_NAMES, SYSTEM_TITLES, System
+from fhir_coder.model.systems import BILLING_SYSTEMS, LICENSED_SYSTEMS, SYSTEM_SHORT_NAMES, SYSTEM_TITLES, System
 from fhir_coder.model.values import (
     Address,
     CareTeamMember,
@@ -79,9 +104,14 @@ from fhir_coder.model.values import (
 __all__ = [
     "BILLING_SYSTEMS",
     "BY_ITS_BYTES",
+    "CLAIM",
     "DECIDED",
     "GONE",
     "IN_FLIGHT",
+    "LICENSED_SYSTEMS",
+    "MAX_POINTERS",
+    "PREAUTHORIZATION",
+    "STANDARD_LIMITS",
     "STANDS",
     "SYSTEM_SHORT_NAMES",
     "SYSTEM_TITLES",
@@ -90,7 +120,9 @@ __all__ = [
     "AccountFact",
     "Address",
     "Adjudication",
+    "AnswerStatus",
     "Answered",
+    "Asked",
     "BillCode",
     "Billing",
     "BillingRule",
@@ -112,6 +144,7 @@ __all__ = [
     "DiagnosisFact",
     "DiagnosisUse",
     "DirectoryFact",
+    "DocumentRequest",
     "Fact",
     "FiledFact",
     "Finding",
@@ -122,6 +155,7 @@ __all__ = [
     "ImmunizationFact",
     "Json",
     "Kind",
+    "Limits",
     "LineDecision",
     "MergeFact",
     "Message",
@@ -135,8 +169,12 @@ __all__ = [
     "Origin",
     "Outcome",
     "OutcomeKind",
+    "PasRules",
     "PatientFact",
     "Payer",
+    "PayerState",
+    "Payment",
+    "PersonFact",
     "PlaceFact",
     "Practitioner",
     "PriorDecision",
@@ -155,6 +193,7 @@ __all__ = [
     "VisitFact",
     "When",
     "day_of",
+    "is_asked_ahead",
     "is_code_shaped",
     "npi_of",
 ]

@@ -24,6 +24,7 @@ class Chart:
 
     Diagnoses stand in billing order (principal first), coverages in order of benefits. `moved_to` is the chart key
     under which the visit is known now: nothing is billed under this one. `moved_from` are the keys it had before.
+    `copayments` are what the patient has paid.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Chart:
     problems: tuple[Problem, ...] = ()
     moved_to: str = ""
     moved_from: tuple[str, ...] = ()
+    copayments: tuple[ChargeFact, ...] = ()
 
     @property
     def service_date(self) -> date | None:

@@ -8,8 +8,32 @@ from datetime import date, datetime
 
 from fhir_coder.model.billing import BillingRule
 from fhir_coder.model.coding import Gap, Trace
+from fhir_coder.model.preauthorization import PasRules
 from fhir_coder.model.statuses import ClaimStatus, Purpose, Severity
 from fhir_coder.model.values import Address, Json, Money
+
+CLAIM = "claim"
+"""The `use` of a Claim that asks for payment; every other one asks for a payer's word before the service."""
+
+MAX_POINTERS = 4
+"""Diagnosis pointers a claim line carries (837P SV107, 837I by the same limit)."""
+
+PREAUTHORIZATION = "preauthorization"
+"""The `use` of a Claim that asks whether the payer will pay."""
+
+_ASKED_AHEAD: Mapping[str, str] = {PREAUTHORIZATION: "auth", "predetermination": "det"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many lines a claim carries, and how many diagnoses: on an institutional claim principal and other ones."""
+
+    lines: int
+    diagnoses: int
+
+
+STANDARD_LIMITS: Mapping[str, Limits] = {"professional": Limits(50, 12), "institutional": Limits(999, 25)}
+"""What the 837 carries, by kind of claim (005010X222 and 005010X223, loops 2300 and 2400)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +41,11 @@ class Payer:
     """Who a claim goes to. `plans` are the IN1-2 / IN1-3 codes and names, or Coverage payor names, that mean it.
 
     `corrections`, `voids` and `late_charges` say what becomes of a claim it took; their words are those of
-    docs/reference/settings.md. `timely_filing_days` count from the day of service.
+    docs/reference/settings.md. `timely_filing_days` count from the day of service. `severities` are those of edits that
+    it judges otherwise than they do themselves; None is off. `use` is what it is asked: to pay a claim, or ahead of a
+    planned visit for its preauthorization or predetermination. `consolidate_lines` makes one line of those that are
+    alike. `limits` are those it has of its own, by kind of claim. `profile`, `submit`, `envelope` and `pas` say how
+    business is done with it.
     """
 
     name: str
@@ -34,6 +62,17 @@ class Payer:
     secondary_when_paid_in_full: bool = False
     when: str = ""
     hold_days: int | None = None
+    severities: Mapping[str, Severity | None] = field(default_factory=dict, hash=False)
+    use: str = CLAIM
+    consolidate_lines: bool = False
+    limits: Mapping[str, Limits] = field(default_factory=dict, hash=False)
+    submit: str = "create"
+    envelope: str = "claim"
+    pas: PasRules | None = None
+
+    def limits_of(self, kind: str) -> Limits:
+        """What a claim of a kind carries at this payer."""
+        return self.limits.get(kind) or STANDARD_LIMITS[kind]
 
     def rule(self, otherwise: BillingRule) -> BillingRule:
         """When its claims are made: its own words over those of the site or the feed."""
@@ -59,15 +98,27 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Which of a visit's claims: professional or institutional, and its place in the order of benefits from 1."""
+    """Which of a visit's claims: its kind, its place in the order of benefits from 1, its use.
+
+    `part` counts from 1 the claims that those of more lines or diagnoses than one carries are split into.
+    """
 
     kind: str
     order: int = 1
+    part: int = 1
+    use: str = CLAIM
 
     @property
     def name(self) -> str:
-        """As the ledger has it: `institutional-1`."""
-        return f"{self.kind}-{self.order}"
+        """As the ledger has it: `institutional-1`, `professional.2-1` (second part), `professional.auth-1`."""
+        ahead = f".{_ASKED_AHEAD[self.use]}" if self.use != CLAIM else ""
+        part = f".{self.part}" if self.part > 1 else ""
+        return f"{self.kind}{ahead}{part}-{self.order}"
+
+
+def is_asked_ahead(slot: str) -> bool:
+    """Whether a slot, by its name, is of a preauthorization or predetermination."""
+    return bool(set(slot.rpartition("-")[0].split(".")[1:]) & set(_ASKED_AHEAD.values()))
 
 
 @dataclass(frozen=True, slots=True)

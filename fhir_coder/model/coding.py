@@ -71,7 +71,8 @@ class Choice:
     """A table's answer. `code` is None where the row says not billable.
 
     `also` are the answers that belong to the same fact: one for each further group of a combination, and the
-    administration code that a row brings. `modifiers` and `units` (billed for one of the source) come from the row.
+    administration code that a row brings. `modifiers`, `units` (billed for one of the source) and the `revenue_code` of
+    an institutional line come from the row.
     """
 
     code: Coding | None
@@ -80,6 +81,7 @@ class Choice:
     modifiers: tuple[Coding, ...] = ()
     units: Decimal = Decimal(1)
     also: tuple[Choice, ...] = ()
+    revenue_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,15 @@ class Gap:
     reason: str
     text: str = ""
     display: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked about one fact that may be billed: of which kind of table, in which context, and the answer."""
+
+    kind: Kind
+    context: CodingContext
+    answer: Choice | Gap
 
 
 class Validity(enum.StrEnum):
@@ -128,7 +139,9 @@ class CodedProcedure:
 class CodedLine:
     """A claim line. `diagnoses` and `procedures` are positions in the coded chart, in pointer order.
 
-    `unit_price` is None where neither the message nor a fee table has one.
+    `unit_price` is None where neither the message nor a fee table has one. `list_price` is what the charge master or
+    the fee table has for one of what was charged, whatever the message says. `unit` is the UCUM code of what is
+    counted, where it is more than pieces (`min`, `d`). `merged` are the lines that were made one with this one.
     """
 
     code: Coding
@@ -143,6 +156,10 @@ class CodedLine:
     procedures: tuple[int, ...] = ()
     care_team: tuple[CareTeamMember, ...] = ()
     item: Coding | None = None
+    list_price: Money | None = None
+    revenue_code: str = ""
+    unit: str = ""
+    merged: tuple[CodedLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +167,7 @@ class CodedChart:
     """A chart with its codes, in claim order, and what could not be coded.
 
     `not_billable` are traces of facts a table answered with "nothing is billed". `notes` are problems of coding that
-    are not gaps (fixed reason codes: `before_icd10`).
+    are not gaps (fixed reason codes: `before_icd10`). `asked` has one entry for each fact that may be billed.
     """
 
     chart: Chart
@@ -160,3 +177,4 @@ class CodedChart:
     gaps: tuple[Gap, ...]
     not_billable: tuple[Trace, ...] = ()
     notes: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()

@@ -126,7 +126,8 @@ class DiagnosisFact:
 
     `kind` is admitting, working, final, reason (for the visit) or empty. `rank` 1 is the principal diagnosis.
     `on_admission` is Y, N, U, W, 1 (exempt) or empty. `is_suspected`: it was not established yet, which an
-    outpatient visit does not bill (ICD-10-CM guidelines, section IV.H).
+    outpatient visit does not bill (ICD-10-CM guidelines, section IV.H). `laterality` is left, right, bilateral, or
+    empty where the sender does not say it beside the code.
     """
 
     origin: Origin
@@ -138,11 +139,14 @@ class DiagnosisFact:
     on_admission: str = ""
     removed: bool = False
     is_suspected: bool = False
+    laterality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcedureFact:
     """PR1, or a FHIR Procedure. `reasons` are diagnosis identities, `reason_concepts` diagnoses named only by code.
+
+    `anesthesia_minutes` (PR1-10) are those of the anaesthesia given for it.
 
     `unknown_modifier` names a FHIR modifierExtension this program does not know: it makes a gap.
     """
@@ -158,15 +162,18 @@ class ProcedureFact:
     rank: int | None = None
     unknown_modifier: str = ""
     removed: bool = False
+    anesthesia_minutes: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeFact:
     """FT1, or a FHIR ChargeItem.
 
-    `kind` is CG (charge), CR (credit, takes a charge back) or AJ (adjustment). `concept` is the service to bill
+    `kind` is CG (charge), CR (credit, takes a charge back), AJ (adjustment) or CO (a co-payment that the patient made,
+    of `amount`). `concept` is the service to bill
     (FT1-25 before FT1-7), `item` the charge code as sent. Amounts are as sent: `unit_amount` for one unit, `amount`
-    for all. `department` is the code of the department that charges (FT1-13).
+    for all. `department` is the code of the department that charges (FT1-13). `unit` is the UCUM code of the quantity
+    where the sender names one; `drug_quantity` is how much of the drug `ndc` was given, in `drug_unit` as sent.
     """
 
     origin: Origin
@@ -188,6 +195,12 @@ class ChargeFact:
     reverses: str = ""
     service_refs: tuple[str, ...] = ()
     removed: bool = False
+    unit: str = ""
+    drug_quantity: Decimal | None = None
+    drug_unit: str = ""
+    revenue_code: str = ""
+    referral: str = ""
+    authorization: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +287,7 @@ class CancelFact:
 
 @dataclass(frozen=True, slots=True)
 class MergeFact:
-    """Two patient records were one person's: HL7 v2 A40 and its kin, or FHIR Patient.link.
+    """Two patient records were one person's: HL7 v2 A40 and its kin, or FHIR Patient.link. `removed`: not so (A37).
 
     `prior` and `survivor` are topics of patients; the fact is filed under `prior`. `patient` is what the message says
     of the person, None where the survivor's own facts say it (FHIR). `identifier` is the prior one.
@@ -285,6 +298,18 @@ class MergeFact:
     survivor: str
     patient: PatientFact | None = None
     identifier: Identifier | None = None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFact:
+    """HL7 v2 A28, A31: what is said of a person outside any visit, filed under each of the person's numbers.
+
+    It counts for visits that may not be billed yet; for all others their own messages say who the patient was.
+    """
+
+    origin: Origin
+    patient: PatientFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +358,7 @@ Fact = (
     | AccountFact
     | CancelFact
     | MergeFact
+    | PersonFact
     | MoveFact
     | PlaceFact
     | DirectoryFact

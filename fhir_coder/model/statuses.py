@@ -47,6 +47,14 @@ GONE = frozenset({ClaimStatus.REPLACED, ClaimStatus.VOIDED})
 """Such a claim is over: another took its place, or nothing is billed for it."""
 
 
+class PayerState(enum.StrEnum):
+    """Whether claims go to a payer (docs/reference/statuses.md)."""
+
+    UP = "up"
+    DOWN = "down"
+    PROBING = "probing"
+
+
 class Purpose(enum.StrEnum):
     """What a claim is sent for (docs/reference/statuses.md)."""
 

@@ -21,6 +21,8 @@ class System:
     RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
     ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
     NPI = "http://hl7.org/fhir/sid/us-npi"
+    MS_DRG = "https://www.cms.gov/Medicare/Medicare-Fee-for-Service-Payment/AcuteInpatientPPS/MS-DRG-Classifications-and-Software"
+    REVENUE = "https://www.nubc.org/CodeSystem/RevenueCodes"
     LOCAL = "urn:fhir-coder:local"
     UNKNOWN = ""
 
@@ -38,6 +40,7 @@ SYSTEM_SHORT_NAMES: Mapping[str, str] = {
     "ndc": System.NDC,
     "rxnorm": System.RXNORM,
     "actcode": System.ACT,
+    "revenue": System.REVENUE,
     "local": System.LOCAL,
 }
 """The names people type (`--system sct`) and table rows use."""
@@ -55,6 +58,8 @@ SYSTEM_TITLES: Mapping[str, str] = {
     System.NDC: "NDC",
     System.RXNORM: "RxNorm",
     System.ACT: "encounter class",
+    System.REVENUE: "revenue code",
+    System.MS_DRG: "MS-DRG",
     System.LOCAL: "local code",
     System.UNKNOWN: "code of an unnamed system",
 }
@@ -62,3 +67,13 @@ SYSTEM_TITLES: Mapping[str, str] = {
 
 BILLING_SYSTEMS = frozenset({System.ICD10CM, System.ICD10PCS, System.HCPCS, System.CPT, System.CDT})
 """Systems whose codes a payer takes as they are."""
+
+_NUBC = "https://www.nubc.org/CodeSystem"
+
+LICENSED_SYSTEMS = frozenset(
+    {
+        *(System.SNOMED, System.CPT, System.CDT),
+        *(System.REVENUE, f"{_NUBC}/TypeOfBill", "http://nucc.org/provider-taxonomy"),
+    }
+)
+"""Systems whose content may be shown only to who has a licence of its publisher."""

@@ -57,6 +57,15 @@ def resources_in(resource: Json) -> Iterator[Json]:
         yield resource
 
 
+def groups_in(resource: Json) -> Iterator[list[Json]]:
+    """The resources that came together: those of a Bundle or Parameters, and those of each Bundle within it."""
+    listed = list(resources_in(resource))
+    yield [one for one in listed if one.get("resourceType") != "Bundle"]
+    for one in listed:
+        if one is not resource and one.get("resourceType") == "Bundle":
+            yield from groups_in(one)
+
+
 def objects(holder: Any, name: str) -> list[Json]:
     """The objects in a list member; nothing else that stands there."""
     value = holder.get(name) if isinstance(holder, dict) else None

@@ -1,14 +1,14 @@
-"""A payer that speaks plain FHIR R4: create or $submit, search by identifier, search for the ClaimResponse."""
+"""A payer that speaks plain FHIR R4: create, $submit or transaction; search by identifier, or for the ClaimResponse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
 from fhir_coder.model import Identifier, Json, Outcome, OutcomeKind
-from fhir_coder.payers.adjudication import is_decision, read_claim_response
+from fhir_coder.payers.adjudication import claim_asked_about, is_decision, read_claim_response
 from fhir_coder.payers.answer import HttpAnswer, has_identifier, member, objects, resources_in, text
+from fhir_coder.payers.envelope import bundled, referring, search_token
 from fhir_coder.payers.outcomes import (
     claim_name,
     claim_of_response,
@@ -16,33 +16,48 @@ from fhir_coder.payers.outcomes import (
     outcome_of_status,
     outcome_of_submit,
 )
-from fhir_coder.payers.profile import PayerProfile, PayerRequest
+from fhir_coder.payers.profile import PayerRequest
 
 FHIR_JSON = "application/fhir+json"
 
 _ACCEPT = {"Accept": FHIR_JSON}
-_SEND = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}
+_TAKEN = frozenset({OutcomeKind.ANSWERED, OutcomeKind.TAKEN})
+FHIR_HEADERS = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
 class BaseProfile:
-    """Base R4 (3.1.0 REST API, 13.1 Claim). `submit` is `create` (POST Claim) or `operation` (POST Claim/$submit)."""
+    """Base R4 (3.1.0 REST API, 13.1 Claim). `submit` is `create` (POST Claim) or `operation` (POST Claim/$submit).
+
+    `envelope` is `claim` (parties contained), `collection` (a Bundle, sent by $submit), `transaction` (a Bundle that
+    creates the claim and its parties) or `references` (parties named by their identifiers).
+    """
 
     name: str = "base"
     submit: str = "create"
+    envelope: str = "claim"
 
     def submit_request(self, claim: bytes, identifier: Identifier) -> PayerRequest:
-        """POST the claim; a plain create is conditional, so that even a blind repeat makes no second claim."""
+        """POST the claim; a create is conditional, so that even a blind repeat makes no second claim."""
+        if self.envelope == "transaction":
+            return PayerRequest("POST", "", FHIR_HEADERS, bundled(claim, identifier, transaction=True))
+        if self.envelope == "collection":
+            return PayerRequest("POST", "Claim/$submit", FHIR_HEADERS, bundled(claim, identifier))
+        body = referring(claim) if self.envelope == "references" else claim
         if self.submit == "operation":
-            return PayerRequest("POST", "Claim/$submit", _SEND, claim)
+            return PayerRequest("POST", "Claim/$submit", FHIR_HEADERS, body)
         condition = {"If-None-Exist": f"identifier={search_token(identifier)}"}
-        return PayerRequest("POST", "Claim", _SEND | condition, claim)
+        return PayerRequest("POST", "Claim", FHIR_HEADERS | condition, body)
 
-    def read_submit(self, answer: HttpAnswer) -> Outcome:
-        """As the table of outcomes says."""
-        return outcome_of_submit(answer)
+    def read_submit(self, answer: HttpAnswer, identifier: Identifier) -> Outcome:
+        """As the table of outcomes says. An answer about another claim says nothing about this one."""
+        outcome = _of_transaction(answer) if self.envelope == "transaction" else None
+        outcome = outcome or outcome_of_submit(answer)
+        if outcome.kind in _TAKEN and is_about_another(answer.resource, identifier):
+            return Outcome(OutcomeKind.UNKNOWN, ANOTHER_CLAIM, answer.status, body=answer.body)
+        return outcome
 
-    def find_request(self, identifier: Identifier) -> PayerRequest:
+    def find_request(self, identifier: Identifier, claim: bytes = b"") -> PayerRequest:  # noqa: ARG002 - others inquire with it
         """Search by identifier, strictly: a server that does not know the parameter must say so (R4 3.1.1.3)."""
         headers = _ACCEPT | {"Prefer": "handling=strict"}
         return PayerRequest("GET", f"Claim?identifier={search_token(identifier)}", headers)
@@ -56,7 +71,7 @@ class BaseProfile:
         kind, reason, reference = _found(answer.resource, identifier)
         return Outcome(kind, reason, http_status=answer.status, reference=reference, body=answer.body)
 
-    def poll_request(self, reference: str, identifier: Identifier) -> PayerRequest:
+    def poll_request(self, reference: str, identifier: Identifier, claim: bytes = b"") -> PayerRequest:  # noqa: ARG002
         """Search for the claim's ClaimResponse; without the payer's name for the claim, by the claim's identifier.
 
         A reference that is no claim is the address a 202 gave for asking.
@@ -78,28 +93,26 @@ class BaseProfile:
         return replace(outcome, http_status=answer.status, body=answer.body)
 
 
-PROFILES: Mapping[str, PayerProfile] = {
-    "base": BaseProfile(),
-    "base-operation": BaseProfile("base-operation", submit="operation"),
-}
-"""Every payer profile by the name the settings use."""
+ANOTHER_CLAIM = "the answer is about another claim"
 
 
-def profile_named(name: str, submit: str = "create") -> PayerProfile:
-    """The profile the settings name; `submit` operation sends by $submit where the profile knows both ways."""
-    return PROFILES[f"{name}-operation" if submit == "operation" and f"{name}-operation" in PROFILES else name]
+def is_about_another(resource: Json | None, identifier: Identifier) -> bool:
+    """Whether a decision names a claim of ours, and another one."""
+    for response in resources_in(resource or {}):
+        named = member(claim_asked_about(response), "identifier") if is_decision(response) else {}
+        if text(named, "system") == identifier.system and text(named, "value") not in ("", identifier.value):
+            return True
+    return False
 
 
-def search_token(identifier: Identifier) -> str:
-    """`system|value` as a search parameter: FHIR's separators escaped (R4 3.1.1.4.5), then percent-encoded."""
-    parts = (identifier.system, identifier.value)
-    return "|".join(quote(_escaped(part), safe=":/-._~") for part in parts)
-
-
-def _escaped(part: str) -> str:
-    for sign in ("\\", "|", ",", "$"):
-        part = part.replace(sign, f"\\{sign}")
-    return part
+def _of_transaction(answer: HttpAnswer) -> Outcome | None:
+    """The place of the claim, the first entry of a transaction; None where the answer tells more, or nothing."""
+    bundle = (answer.resource or {}) if answer.status in (200, 201) else {}
+    response = member(next(iter(objects(bundle, "entry")), {}), "response")
+    name = claim_name(text(response, "location")) if text(response, "status")[:1] == "2" else ""
+    if not name or bundle.get("type") != "transaction-response" or any(is_decision(r) for r in resources_in(bundle)):
+        return None
+    return Outcome(OutcomeKind.TAKEN, "taken", answer.status, reference=name, body=answer.body)
 
 
 def _not_read(answer: HttpAnswer) -> Outcome:
@@ -146,7 +159,8 @@ def _decision(resource: Json | None, reference: str, identifier: Identifier) -> 
     if not responses:
         return Outcome(OutcomeKind.PENDING, "no decision yet", reference=reference)
     latest = max(responses, key=_made)
-    outcome = outcome_of_decision(read_claim_response(latest), claim_of_response(latest) or reference)
+    told = tuple(resources_in(resource))
+    outcome = outcome_of_decision(read_claim_response(latest, told), claim_of_response(latest) or reference)
     is_open = outcome.kind is OutcomeKind.TAKEN
     return replace(outcome, kind=OutcomeKind.PENDING, reason="no decision yet") if is_open else outcome
 
@@ -158,7 +172,7 @@ def _responses(resource: Json, reference: str, identifier: Identifier) -> Iterat
         if not is_decision(response):
             continue
         answered = claim_of_response(response)
-        named = member(response, "request", "identifier")
+        named = member(claim_asked_about(response), "identifier")
         by_identifier = (text(named, "system"), text(named, "value")) == (identifier.system, identifier.value)
         own_address = bool(reference) and not claim and not named
         if by_identifier or (claim and answered == claim) or own_address:

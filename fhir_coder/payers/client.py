@@ -11,37 +11,48 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 import tenacity
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
-from fhir_coder.model import Identifier, Outcome, OutcomeKind
+from fhir_coder.model import Identifier, Json, Outcome, OutcomeKind
 from fhir_coder.payers.answer import HttpAnswer
-from fhir_coder.payers.base import profile_named
-from fhir_coder.payers.connections import NoticingAdapter, expect_departure, has_departed
-from fhir_coder.payers.outcomes import Failure, outcome_of_failure
+from fhir_coder.payers.auth import AuthError, auth_of
+from fhir_coder.payers.base import FHIR_HEADERS, BaseProfile
+from fhir_coder.payers.connections import expect_departure, has_departed
+from fhir_coder.payers.outcomes import Failure, outcome_of_failure, outcome_of_status
 from fhir_coder.payers.profile import PayerProfile, PayerRequest
+from fhir_coder.payers.sessions import FAILURES, SessionTokenDesk, open_session
+from fhir_coder.payers.shown import header_lines, without_userinfo
+from fhir_coder.settings.access import AccessSettings
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """More than any ClaimResponse: the rest of a longer answer is not read."""
 
 _CHUNK_BYTES = 64 * 1024
 _MOST_TRIES = 4
-_FAILURES = (requests.RequestException, HTTPError, OSError)
+_KNOCK_SECONDS = 2.0
+_PLAIN = BaseProfile()
+_METADATA = PayerRequest("GET", "metadata", {"Accept": "application/fhir+json"})
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One HTTP request of an attempt: what for (submit, find, poll), when, and what it came to."""
+    """One HTTP request of an attempt: what for (submit, find, poll), when, what was sent, and what it came to.
+
+    `line` is method and address; headers are lines of which secrets are left out.
+    """
 
     what: str
     started_at: datetime
     ended_at: datetime
-    kind: OutcomeKind
-    http_status: int | None
-    reason: str
+    outcome: Outcome
+    line: str
+    headers: str
+    body: bytes
+    answer_headers: str = ""
 
 
 def _now() -> datetime:
@@ -53,13 +64,12 @@ class ClientOptions:
     """How a client behaves beyond its payer's settings. Waits are seconds.
 
     `max_wait_in_attempt` bounds all waiting between the HTTP requests of one call; `default_wait` is the first wait
-    where the payer names none, doubled each time. Proxies of the environment count only with `trust_env`.
+    where the payer names none, doubled each time.
     """
 
     max_wait_in_attempt: float = 2.0
     default_wait: float = 0.25
     max_answer_bytes: int = MAX_ANSWER_BYTES
-    trust_env: bool = False
     clock: Callable[[], datetime] = _now
     sleep: Callable[[float], None] = time.sleep
     on_attempt: Callable[[Try], None] | None = None
@@ -68,46 +78,86 @@ class ClientOptions:
 class PayerClient:
     """One payer's endpoint. Many threads may use it: each has kept-alive connections of its own.
 
-    `url` is the FHIR base address, `profile` a profile or the name of one. `timeout` is (connect, read) in seconds; a
-    whole answer may take three times the read timeout. Raises KeyError for an unknown profile, nothing later on.
+    `url` is the FHIR base address. `timeout` is (connect, read) in seconds; a whole answer may take three times the
+    read timeout.
     """
 
     def __init__(
         self,
         url: str,
-        profile: PayerProfile | str = "base",
+        profile: PayerProfile = _PLAIN,
         *,
-        submit: str = "create",
-        token: str | None = None,
+        access: AccessSettings | None = None,
         timeout: tuple[float, float] = (5.0, 30.0),
         options: ClientOptions = ClientOptions(),
     ) -> None:
         self.url = url.rstrip("/")
-        self.profile = profile_named(profile, submit) if isinstance(profile, str) else profile
-        self._token, self._timeout, self._options = token, timeout, options
+        self.profile = profile
+        self._access = access or AccessSettings.model_construct(url=url)  # an address that is none is told when asked
+        self._auth, self._tokens = auth_of(self._access), SessionTokenDesk(self._access)
+        self._timeout, self._options = timeout, options
         self._own = threading.local()
         self._sessions: list[requests.Session] = []
 
-    def submit(self, claim: bytes, identifier_system: str, identifier: str) -> Outcome:
-        """Send a claim."""
-        name = Identifier(identifier, identifier_system)
-        return self._attempt("submit", self.profile.submit_request(claim, name), self.profile.read_submit)
+    def prepared(self, claim: bytes, identifier_system: str, identifier: str) -> PayerRequest:
+        """What is sent for a claim: to be kept before it is sent first, and sent unchanged however often."""
+        return self.profile.submit_request(claim, Identifier(identifier, identifier_system))
 
-    def find(self, identifier_system: str, identifier: str) -> Outcome:
+    def send(self, request: PayerRequest, identifier_system: str, identifier: str) -> Outcome:
+        """Send what was prepared for a claim."""
+        name = Identifier(identifier, identifier_system)
+        return self._attempt("submit", request, lambda answer: self.profile.read_submit(answer, name))
+
+    def submit(self, claim: bytes, identifier_system: str, identifier: str) -> Outcome:
+        """Prepare a claim and send it."""
+        return self.send(self.prepared(claim, identifier_system, identifier), identifier_system, identifier)
+
+    def find(self, identifier_system: str, identifier: str, claim: bytes = b"") -> Outcome:
         """Ask whether the payer has a claim."""
         name = Identifier(identifier, identifier_system)
-        request = self.profile.find_request(name)
+        request = self.profile.find_request(name, claim)
         return self._attempt("find", request, lambda answer: self.profile.read_find(answer, name))
 
-    def poll(self, reference: str, identifier_system: str, identifier: str) -> Outcome:
+    def poll(self, reference: str, identifier_system: str, identifier: str, claim: bytes = b"") -> Outcome:
         """Ask for the decision on a claim the payer has; `reference` is its name there, empty where not known.
 
         A reference that leads to another host is not followed: the claim is asked for by its identifier.
         """
         name = Identifier(identifier, identifier_system)
         known = reference if self._is_here(reference) else ""
-        request = self.profile.poll_request(known, name)
+        request = self.profile.poll_request(known, name, claim)
         return self._attempt("poll", request, lambda answer: self.profile.read_poll(answer, known, name))
+
+    def fetch(self, address: str) -> Json | None:
+        """What is at an address of the payer's, empty where there is nothing; None where it cannot be asked now."""
+        if not self._is_here(address):
+            return {}
+        expect_departure()
+        answer, _ = self._ask(PayerRequest("GET", address, {"Accept": "application/fhir+json"}))
+        if isinstance(answer, Failure) or answer.status >= 500 or answer.status in (401, 403, 429):
+            return None
+        return answer.resource or {}
+
+    def subscribe(self, subscription: bytes, endpoint: str) -> Outcome:
+        """Have the payer post its news to an address of ours: a Subscription (R4 2.46), one however often asked for."""
+        headers = FHIR_HEADERS | {"If-None-Exist": f"url={quote(endpoint, safe='')}"}
+        answer, _ = self._ask(PayerRequest("POST", "Subscription", headers, subscription))
+        if isinstance(answer, Failure):
+            return outcome_of_failure(answer)
+        if answer.status not in (200, 201):
+            return outcome_of_status(answer)
+        name = str((answer.resource or {}).get("id", ""))
+        return Outcome(OutcomeKind.TAKEN, "taken", answer.status, reference=f"Subscription/{name}" if name else "")
+
+    def knock(self) -> bool:
+        """Whether the payer answers at all, asked for its metadata (R4 3.1.0.8): no claim is sent to find it out."""
+        connect, read = self._timeout
+        patience = (min(connect, _KNOCK_SECONDS), min(read, _KNOCK_SECONDS))
+        try:
+            with self._request(_METADATA, patience) as answer:
+                return answer.status_code < 500 and answer.status_code != 429
+        except (AuthError, *FAILURES, ValueError):
+            return False
 
     def close(self) -> None:
         """Close all connections."""
@@ -137,31 +187,50 @@ class PayerClient:
 
     def _try(self, what: str, request: PayerRequest, read: Callable[[HttpAnswer], Outcome]) -> Outcome:
         started_at = self._options.clock()
-        answer = self._ask(request)
+        answer, shown = self._ask(request)
         outcome = outcome_of_failure(answer) if isinstance(answer, Failure) else read(answer)
         if self._options.on_attempt:
+            told = "" if isinstance(answer, Failure) else header_lines(answer.headers)
+            line = f"{request.method} {without_userinfo(urljoin(self.url + '/', request.path))}"
             ended_at = self._options.clock()
-            self._options.on_attempt(Try(what, started_at, ended_at, outcome.kind, outcome.http_status, outcome.reason))
+            self._options.on_attempt(Try(what, started_at, ended_at, outcome, line, shown, request.body, told))
         return outcome
 
     # --- one HTTP request
 
-    def _ask(self, request: PayerRequest) -> HttpAnswer | Failure:
+    def _ask(self, request: PayerRequest) -> tuple[HttpAnswer | Failure, str]:
+        """The answer, or why there is none, and the headers that were sent with it."""
         expect_departure()
         try:
-            response = self._session().request(
-                request.method,
-                urljoin(self.url + "/", request.path),
-                data=request.body or None,
-                headers=dict(request.headers),
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            )
-        except (*_FAILURES, ValueError) as error:  # ValueError: an address that is none
-            return _failure(error)
+            response = self._request(request, self._timeout)
+        except AuthError:
+            return Failure.NO_TOKEN, header_lines(request.headers)
+        except (*FAILURES, ValueError) as error:  # ValueError: an address that is none
+            sent = getattr(getattr(error, "request", None), "headers", request.headers)
+            return _failure(error), header_lines(sent)
         with response:
-            return self._read(response)
+            return self._read(response), header_lines(response.request.headers)
+
+    def _request(self, request: PayerRequest, timeout: tuple[float, float]) -> requests.Response:
+        """The answer's head, with a renewed token where the one shown was refused. Raises AuthError."""
+        shown = self._auth.authorization(self._tokens)
+        response = self._requested(request, timeout, shown)
+        if response.status_code == 401 and self._auth.renew(shown):
+            response.close()
+            expect_departure()
+            response = self._requested(request, timeout, self._auth.authorization(self._tokens))
+        return response
+
+    def _requested(self, request: PayerRequest, timeout: tuple[float, float], shown: str) -> requests.Response:
+        return self._session().request(
+            request.method,
+            urljoin(self.url + "/", request.path),
+            data=request.body or None,
+            headers={**request.headers, **({"Authorization": shown} if shown else {})},
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+        )
 
     def _read(self, response: requests.Response) -> HttpAnswer:
         """The answer with as much of its body as came, in time and in bounds."""
@@ -174,7 +243,7 @@ class PayerClient:
                     whole = True
                     break
                 body += chunk
-        except _FAILURES:
+        except FAILURES:
             whole = False
         headers = {name.lower(): value for name, value in response.headers.items()}
         kept = bytes(body[: self._options.max_answer_bytes])
@@ -183,12 +252,7 @@ class PayerClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._own, "session", None)
         if session is None:
-            session = self._own.session = requests.Session()
-            session.trust_env = self._options.trust_env
-            session.mount("http://", NoticingAdapter())
-            session.mount("https://", NoticingAdapter())
-            if self._token:
-                session.headers["Authorization"] = f"Bearer {self._token}"
+            session = self._own.session = open_session(self._access)
             self._sessions.append(session)
         return session
 

@@ -6,7 +6,7 @@ Pure and table-like. The waiting here is the ledger's (minutes to days); the cli
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fhir_coder.model import ClaimStatus, Outcome, OutcomeKind
 
@@ -16,7 +16,12 @@ MAX_LOOK_UP_ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Waiting between attempts, in seconds: exponential from `base` to `cap` with full jitter, `max_tries` times."""
+    """Waiting between attempts, in seconds: exponential from `base` to `cap` with full jitter.
+
+    A person is asked after `max_tries` attempts, or `give_up_after` seconds after the first one. `unknown` is how an
+    unknown outcome is settled: `look-up`, `repeat` (of the same bytes, where the payer promises that this makes no
+    second claim), or `person`. A payer has `decide_within` seconds for its decision.
+    """
 
     base: float = 2.0
     cap: float = 600.0
@@ -24,6 +29,9 @@ class RetryPolicy:
     poll_base: float = 1.0
     poll_cap: float = 3600.0
     jitter: random.Random = field(default_factory=random.SystemRandom)
+    give_up_after: float = 259200.0
+    unknown: str = "look-up"
+    decide_within: float = 2592000.0
 
     def wait(self, tries: int, at_least: float = 0.0) -> float:
         """Seconds to wait before try `tries` + 1; never below what the payer asked for (Retry-After)."""
@@ -31,11 +39,15 @@ class RetryPolicy:
 
     def poll_wait(self, tries: int, at_least: float = 0.0) -> float:
         """Seconds to wait before the payer is asked for its decision again."""
-        return max(at_least, self._drawn(self.poll_base, self.poll_cap, tries))
+        top = min(self.poll_cap, self.poll_base * 2 ** min(tries, 30))
+        return max(at_least, self.jitter.uniform(top / 2, top))
 
     def _drawn(self, base: float, cap: float, tries: int) -> float:
-        top = min(cap, base * 2 ** min(tries, 30))
-        return self.jitter.uniform(top / 2, top)
+        return self.jitter.uniform(0.0, min(cap, base * 2 ** min(tries, 30)))
+
+    def is_over(self, tries: int, waited: float) -> bool:
+        """Whether a person is to decide after `tries` + 1 attempts, the first of them `waited` seconds ago."""
+        return tries + 1 >= self.max_tries or waited >= self.give_up_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +72,58 @@ _NOT_TAKEN = frozenset({OutcomeKind.BUSY, OutcomeKind.NOT_SENT})
 _REFUSED = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNAUTHORIZED})
 _TAKEN = frozenset({OutcomeKind.TAKEN, OutcomeKind.PENDING, OutcomeKind.FOUND})
 
+_SETTLED_BY = {
+    "look-up": "look it up before sending again",
+    "repeat": "repeat it: the payer promises to take the same bytes once",
+}
 
-def after_submit(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
-    """What follows a claim's sending."""
+
+def after_submit(outcome: Outcome, tries: int, policy: RetryPolicy, waited: float = 0.0) -> Decision:
+    """What follows a claim's sending. `waited` is the time in seconds since its first attempt."""
+    if outcome.kind in _TO_LOOK_UP and policy.unknown == "person":
+        return parked()
     if outcome.kind in _TO_LOOK_UP:
-        return Decision(ClaimStatus.UNKNOWN, "look it up before sending again", "submit", policy.wait(0), again=True)
+        return Decision(ClaimStatus.UNKNOWN, _SETTLED_BY[policy.unknown], "submit", policy.wait(0), again=True)
     if outcome.kind in _NOT_TAKEN:
-        return _later(ClaimStatus.READY, "send again", tries, policy, outcome.retry_after or 0.0)
+        return _later(Decision(ClaimStatus.READY, "send again"), outcome, tries, policy, waited)
     if outcome.kind in _REFUSED:
         return Decision(ClaimStatus.HELD, "a person decides", hold="refused", item="refusal")
     return _accepted(outcome, 0, policy)
 
 
-def after_look_up(outcome: Outcome, tries: int, policy: RetryPolicy, rounds: int = 0) -> Decision:
-    """What follows a look-up of a claim whose outcome is unknown. `rounds` is how often it was not found before."""
+def parked() -> Decision:
+    """What follows an unknown outcome where the payer cannot be asked by us."""
+    return Decision(ClaimStatus.UNKNOWN, "parked: a person asks the payer", item="parked")
+
+
+def after_look_up(outcome: Outcome, tries: int, policy: RetryPolicy, rounds: int = 0, waited: float = 0.0) -> Decision:
+    """What follows a look-up, or an exact repeat, of a claim whose outcome is unknown.
+
+    `rounds` is how often it was not found before, `waited` the time in seconds since its first attempt.
+    """
     if outcome.kind is OutcomeKind.NOT_FOUND:
         if rounds + 1 >= MAX_LOOK_UP_ROUNDS:
             return Decision(ClaimStatus.UNKNOWN, "parked: the payer neither takes nor knows it", item="parked")
         return Decision(ClaimStatus.READY, "not there: send it", "submit", 0.0, again=True)
     if outcome.kind in _REFUSED:
         return Decision(ClaimStatus.UNKNOWN, "parked: the payer cannot be asked", item="parked")
-    if outcome.kind in _TO_LOOK_UP | _NOT_TAKEN | {OutcomeKind.PENDING}:  # pending: the search is, not the claim
-        return _later(ClaimStatus.UNKNOWN, "look it up again", tries, policy, outcome.retry_after or 0.0)
+    is_pending = outcome.kind is OutcomeKind.PENDING and policy.unknown == "look-up"  # the search is, not the claim
+    if outcome.kind in _TO_LOOK_UP | _NOT_TAKEN or is_pending:
+        action = "repeat it" if policy.unknown == "repeat" else "look it up again"
+        return _later(Decision(ClaimStatus.UNKNOWN, action), outcome, tries, policy, waited)
     return _accepted(outcome, 0, policy)
 
 
-def after_poll(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
-    """What follows a question for the payer's decision."""
+def after_poll(outcome: Outcome, tries: int, policy: RetryPolicy, waited: float = 0.0) -> Decision:
+    """What follows a question for the payer's decision. `waited` is the time in seconds since it was to be asked first.
+
+    A payer that does not answer the question is asked as often as any attempt is made; one that has not decided, until
+    its decision is due.
+    """
     if outcome.adjudication and outcome.adjudication.status is not ClaimStatus.QUEUED:
         return _accepted(outcome, tries, policy)
-    if tries + 1 >= policy.max_tries:
+    is_refused = outcome.kind in _REFUSED and tries + 1 >= policy.max_tries
+    if is_refused or waited >= policy.decide_within:
         return Decision(ClaimStatus.QUEUED, "no more asking: a person decides", item="delivery")
     wait = policy.poll_wait(tries, outcome.retry_after or 0.0)
     return Decision(ClaimStatus.QUEUED, "ask again", "poll", wait, again=True)
@@ -103,7 +137,8 @@ def _accepted(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
     return Decision(status, "answered", item="denial" if status is ClaimStatus.DENIED else "")
 
 
-def _later(status: ClaimStatus, action: str, tries: int, policy: RetryPolicy, at_least: float) -> Decision:
-    if tries + 1 >= policy.max_tries:
-        return Decision(status, f"no more tries: a person decides ({action})", item="delivery")
-    return Decision(status, action, "submit", policy.wait(tries, at_least), again=True)
+def _later(what: Decision, outcome: Outcome, tries: int, policy: RetryPolicy, waited: float) -> Decision:
+    if policy.is_over(tries, waited):
+        return replace(what, next_action=f"no more tries: a person decides ({what.next_action})", item="delivery")
+    after = policy.wait(tries, outcome.retry_after or 0.0)
+    return replace(what, next_stage="submit", after=after, again=True)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from fhir_coder.model import Adjudication, ClaimStatus, Json, Outcome, OutcomeKind
-from fhir_coder.payers.adjudication import is_decision, read_claim_response
-from fhir_coder.payers.answer import HttpAnswer, member, objects, resources_in, text
+from fhir_coder.payers.adjudication import claim_asked_about, is_decision, read_claim_response
+from fhir_coder.payers.answer import HttpAnswer, objects, resources_in, text
 
 PENDING, UNKNOWN, REFUSED = OutcomeKind.PENDING, OutcomeKind.UNKNOWN, OutcomeKind.REFUSED
 
@@ -55,6 +55,7 @@ class Failure(enum.Enum):
     TLS = "TLS handshake failed"
     NOT_CONNECTED = "no connection"
     NOT_MADE = "the request could not be made"
+    NO_TOKEN = "no access token, secret or key to be had"
     READ_TIMEOUT = "no answer in time"
     CONNECTION_LOST = "connection lost after sending"
 
@@ -66,6 +67,7 @@ FAILURE_TABLE: Mapping[Failure, OutcomeKind] = {
     Failure.TLS: OutcomeKind.NOT_SENT,
     Failure.NOT_CONNECTED: OutcomeKind.NOT_SENT,
     Failure.NOT_MADE: OutcomeKind.NOT_SENT,
+    Failure.NO_TOKEN: OutcomeKind.NOT_SENT,
     Failure.READ_TIMEOUT: UNKNOWN,
     Failure.CONNECTION_LOST: UNKNOWN,
 }
@@ -115,18 +117,19 @@ def _outcome_of_body(answer: HttpAnswer) -> Outcome:
         return Outcome(UNKNOWN, "the answer was cut short")
     if not answer.body.strip():
         return Outcome(OutcomeKind.TAKEN, "taken", reference=location) if location else Outcome(UNKNOWN, "empty answer")
-    for resource in resources_in(answer.resource or {}):
-        outcome = _outcome_of_resource(resource, location)
+    told = list(resources_in(answer.resource or {}))
+    for resource in told:
+        outcome = _outcome_of_resource(resource, location, told)
         if outcome:
             return outcome
     return Outcome(UNKNOWN, "the answer cannot be read")
 
 
-def _outcome_of_resource(resource: Json, location: str) -> Outcome | None:
-    """The outcome one resource of the answer tells, None where it tells none."""
+def _outcome_of_resource(resource: Json, location: str, told: Sequence[Json]) -> Outcome | None:
+    """The outcome one resource of the answer tells, None where it tells none; `told` is all that came with it."""
     kind = resource.get("resourceType")
-    if kind == "ClaimResponse" and is_decision(resource):
-        return outcome_of_decision(read_claim_response(resource), claim_of_response(resource) or location)
+    if is_decision(resource):
+        return outcome_of_decision(read_claim_response(resource, told), claim_of_response(resource) or location)
     if kind == "Claim":
         name = text(resource, "id")
         return Outcome(OutcomeKind.TAKEN, "taken", reference=f"Claim/{name}" if name else location)
@@ -178,7 +181,7 @@ def claim_name(reference: str) -> str:
 
 def claim_of_response(response: Json) -> str:
     """The claim a ClaimResponse answers, as `Claim/17`, empty where it names none."""
-    return claim_name(text(member(response, "request"), "reference"))
+    return claim_name(text(claim_asked_about(response), "reference"))
 
 
 def retry_after_seconds(value: str, now: datetime) -> float | None:

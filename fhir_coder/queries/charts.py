@@ -134,6 +134,14 @@ def keys_to_verify(ledger: Ledger, key: str = "") -> list[str]:
         return list(connection.execute(query).scalars())
 
 
+def chart_keys_of_feed(ledger: Ledger, feed: str) -> list[str]:
+    """The keys of the charts that were folded and that a message of a feed says something about."""
+    says = (message_topics.c.topic == charts.c.key) & (messages.c.id == message_topics.c.message_id)
+    query = select(charts.c.key).where(charts.c.body.is_not(None), exists().where(says, messages.c.feed == feed))
+    with ledger.reading() as connection:
+        return list(connection.execute(query.order_by(charts.c.key)).scalars())
+
+
 def verify(ledger: Ledger, key: str, fold: Callable[[str], Chart]) -> Verified:
     """Compare a chart with what its messages give, byte for byte. One that is to be folded again is not compared."""
     chart = fold(key)

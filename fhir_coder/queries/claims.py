@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Connection, exists, or_, select
 
 from fhir_coder.errors import NotFoundError
-from fhir_coder.store import Ledger, claims, events
+from fhir_coder.model import GONE
+from fhir_coder.store import Ledger, attempts, claim_actions, claims, events
+from fhir_coder.store.claim_actions import Order, Step
+from fhir_coder.store.schema import claim_tables
 from fhir_coder.store.schema import claims as claim_table
 
 
@@ -22,12 +27,15 @@ class ClaimStory:
     others: list[Any] = field(default_factory=list)
 
 
-def list_claims(ledger: Ledger, status: str = "", limit: int = 50) -> list[Any]:
-    """Claims without their bodies, newest first."""
+def list_claims(ledger: Ledger, status: str = "", limit: int = 50, version: str = "") -> list[Any]:
+    """Claims without their bodies, newest first; of a version of a table (`id@hash`) those with codes of its rows."""
     columns = [c for c in claim_table.c if c.name not in ("body", "explained")]
     query = select(*columns).order_by(claim_table.c.id.desc()).limit(limit)
     if status:
         query = query.where(claim_table.c.status == status)
+    if version:
+        made = (claim_tables.c.version == version) & (claim_tables.c.claim_id == claim_table.c.id)
+        query = query.where(exists().where(made))
     with ledger.reading() as connection:
         return list(connection.execute(query).all())
 
@@ -47,7 +55,7 @@ def claim_story(ledger: Ledger, name: str) -> ClaimStory:
         slots = claims.of_chart(connection, row.chart_key)
         others = [newest for slot, (newest, *_) in slots.items() if slot != row.slot]
         history = events.events_of(connection, "claim", row.id)
-        return ClaimStory(row, claims.attempts_of(connection, row.id), history, others)
+        return ClaimStory(row, attempts.of_claim(connection, row.id), history, others)
 
 
 def request_claims(ledger: Ledger, chart_key: str, actor: str) -> None:
@@ -57,12 +65,108 @@ def request_claims(ledger: Ledger, chart_key: str, actor: str) -> None:
             raise NotFoundError("no such chart: fhir-coder charts list shows them")
 
 
-def resubmit(ledger: Ledger, name: str, actor: str) -> str:
-    """Put a claim that waits for a person back on its way; answers its status.
+def charts_made_with(ledger: Ledger, version: str) -> list[str]:
+    """The keys of the charts with claims, not replaced nor voided, with codes of a version of a table (`id@hash`)."""
+    of_version = (claim_tables.c.version == version) & (claim_tables.c.claim_id == claim_table.c.id)
+    query = select(claim_table.c.chart_key).where(of_version, claim_table.c.status.not_in([s.value for s in GONE]))
+    with ledger.reading() as connection:
+        return list(connection.execute(query.distinct().order_by(claim_table.c.chart_key)).scalars())
 
-    A refused claim becomes ready again, unchanged; a parked one is looked up again. Raises NotFoundError.
-    """
-    story = claim_story(ledger, name)
+
+def recode_charts(ledger: Ledger, keys: Sequence[str], state: int, actor: str) -> None:
+    """Have visits coded with the tables as of an activation, in one transaction. Raises NotFoundError: then none is."""
     at = ledger.clock()
     with ledger.writing() as connection:
-        return claims.resubmit(connection, claims.by_id(connection, story.row.id), actor, at)
+        if not all(claims.recode(connection, key, state, actor, at) for key in keys):
+            raise NotFoundError("no such chart: fhir-coder charts list shows them; nothing was asked for")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSearch:
+    """Which claims are meant: by name (identifier, id or chart key), or all that fit what is set.
+
+    `since` is the earliest time of their last change; `finding` an edit or gap reason that they have.
+    """
+
+    names: tuple[str, ...] = ()
+    payer: str = ""
+    status: str = ""
+    since: datetime | None = None
+    finding: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it means every claim there is."""
+        return not (self.names or self.payer or self.status or self.since or self.finding)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A claim that an order is about, as it was before, and what the order does to it."""
+
+    identifier: str
+    chart_key: str
+    payer: str
+    status: str
+    step: Step
+
+
+def order_claims(ledger: Ledger, action: str, search: ClaimSearch, order: Order, *, do: bool) -> list[Ordered]:
+    """What an order does to the claims that are meant; done where `do` says so, in transactions of some hundred claims.
+
+    `action` is resubmit, hold, release or cancel. A chart key means the newest claim of each of the visit's slots.
+    Raises NotFoundError where a name is of no claim: then nothing is done.
+    """
+    with ledger.reading() as connection:
+        found = _found(connection, search)
+    if not do:
+        return [_ordered(row, claim_actions.step_of(action, row, order)) for row in found]
+    done = []
+    for first in range(0, len(found), _AT_ONCE):
+        at = ledger.clock()
+        with ledger.writing() as connection:
+            for row in found[first : first + _AT_ONCE]:
+                now = claims.by_id(connection, row.id)
+                done.append(_ordered(now, claim_actions.take(connection, action, now, order, at)))
+    return done
+
+
+_AT_ONCE = 200
+
+
+def _found(connection: Connection, search: ClaimSearch) -> list[Any]:
+    """The claims meant, with what deciding about them takes."""
+    query = select(*[c for c in claim_table.c if c.name != "body"]).order_by(claim_table.c.id)
+    if search.payer:
+        query = query.where(claim_table.c.payer == search.payer)
+    if search.status:
+        query = query.where(claim_table.c.status == search.status)
+    if search.since:
+        query = query.where(claim_table.c.updated_at >= search.since)
+    if search.finding:
+        said = (f'"{key}":"{search.finding}"' for key in ("edit", "reason"))
+        query = query.where(or_(*[claim_table.c.explained.contains(one, autoescape=True) for one in said]))
+    if not search.names:
+        return list(connection.execute(query).all())
+    ids = {found for place, name in enumerate(search.names, 1) for found in _named(connection, name, place)}
+    return [row for row in connection.execute(query).all() if row.id in ids]
+
+
+def _named(connection: Connection, name: str, place: int) -> list[str]:
+    """The claims a name means: one by identifier or id, of a chart the newest of each slot."""
+    is_named = or_(claim_table.c.identifier == name, claim_table.c.id == name)
+    one = connection.execute(select(claim_table.c.id).where(is_named)).scalar()
+    found = [one] if one else [rows[0].id for rows in claims.of_chart(connection, name).values()]
+    if not found:
+        raise NotFoundError(f"name {place} is of no claim: fhir-coder claims list shows them; nothing was done")
+    return found
+
+
+def _ordered(row: Any, step: Step) -> Ordered:
+    return Ordered(row.identifier, row.chart_key, row.payer, row.status, step)
+
+
+def submission_of(ledger: Ledger, claim_id: str) -> Any:
+    """What is sent for a claim, None where nothing was."""
+    with ledger.reading() as connection:
+        return attempts.submission_of(connection, claim_id)

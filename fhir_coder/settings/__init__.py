@@ -5,7 +5,7 @@ from __future__ import annotations
 from fhir_coder.settings.billing import BillingSettings, FeedBillingSettings, SplitSettings
 from fhir_coder.settings.feeds import Feed, FhirFeed, FolderFeed, HttpFeed, MllpFeed
 from fhir_coder.settings.load import DEFAULT_FILE, example_settings, load_settings, read_settings
-from fhir_coder.settings.payers import PayerSettings
+from fhir_coder.settings.payers import PasSettings, PayerSettings
 from fhir_coder.settings.root import Settings
 from fhir_coder.settings.rules import FeedRuleSettings
 from fhir_coder.settings.service import HttpSettings, LogSettings, StoreSettings, TableSettings, WorkerSettings
@@ -25,6 +25,7 @@ __all__ = [
     "HttpSettings",
     "LogSettings",
     "MllpFeed",
+    "PasSettings",
     "PayerSettings",
     "Settings",
     "SiteSettings",

@@ -13,6 +13,9 @@ from fhir_coder.settings.section import Section
 
 When = Literal["default", "charge", "discharge", "account", "finished", "request"]
 
+KindName = Literal["professional", "institutional"]
+"""The kinds of claim: those of `claims.kinds`."""
+
 
 class FeedBillingSettings(Section):
     """When the visits of one feed are billed; what is not said is as for the site."""
@@ -24,7 +27,7 @@ class FeedBillingSettings(Section):
 class SplitSettings(Section):
     """Which charges go to the claim of a kind. A charge is named by its department or by its code."""
 
-    kind: Literal["professional", "institutional"]
+    kind: KindName
     departments: tuple[str, ...] = ()
     charges: tuple[str, ...] = ()
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from fhir_coder.settings.access import AccessSettings
 from fhir_coder.settings.rules import Codec, FeedRuleSettings
 from fhir_coder.settings.section import Section
-from fhir_coder.settings.service import is_loopback
 from fhir_coder.settings.tokens import read_token
 
 
@@ -105,20 +105,18 @@ class HttpFeed(Section):
 FhirType = Literal[
     "Account", "ChargeItem", "Condition", "Coverage", "Encounter", "ExplanationOfBenefit", "Immunization", "Procedure"
 ]
-_WEB_ADDRESS = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
 EXPORT_LEVEL = r"system|patient|group/[A-Za-z0-9.-]{1,64}"
 """What `bulk` may say: of whom an export is asked for."""
 _BETWEEN_SEARCHES, _BETWEEN_EXPORTS = 60.0, 86400.0
 
 
-class FhirFeed(Section):
+class FhirFeed(AccessSettings):
     """A FHIR server that is asked for what is new: by searches, or by bulk exports where `bulk` says of whom."""
 
     charset: ClassVar[str] = "utf-8"  # FHIR JSON has no other
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     kind: Literal["fhir"]
-    url: str = Field(pattern=_WEB_ADDRESS)
     since: date
     types: tuple[FhirType, ...] = ("Encounter", "Condition", "Procedure", "ChargeItem", "Immunization", "Account")
     bulk: str = Field(default="", pattern=rf"^({EXPORT_LEVEL}|)$")
@@ -127,20 +125,6 @@ class FhirFeed(Section):
     count: int = Field(default=100, ge=1, le=10_000)
     pages_per_poll: int = Field(default=100, ge=1)
     hosts: tuple[str, ...] = ()
-    auth: Literal["none", "basic", "bearer", "client-credentials", "smart"] = "none"
-    user: str = ""
-    secret_env: str = ""
-    secret_file: Path | None = None
-    client_id: str = ""
-    key_file: Path | None = None
-    key_id: str = ""
-    token_url: str = Field(default="", pattern=rf"^$|{_WEB_ADDRESS}")
-    scope: str = "system/*.read"
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_ca: Path | None = None
-    connect_timeout: float = Field(default=5.0, gt=0)
-    read_timeout: float = Field(default=60.0, gt=0)
     namespace: str = ""
     rules: FeedRuleSettings = FeedRuleSettings()
 
@@ -158,49 +142,19 @@ class FhirFeed(Section):
             raise ValueError("must be addresses without a path, such as https://files.example.org")
         return listed
 
-    @model_validator(mode="after")
-    def _auth_is_whole(self) -> Self:
-        missing = [key for key in _AUTH_NEEDS[self.auth] if not getattr(self, key)]
-        if missing:
-            raise ValueError(f'auth = "{self.auth}" needs {" and ".join(missing)}')
-        if self.auth in _AUTH_BY_SECRET and not (self.secret_env or self.secret_file):
-            raise ValueError(f'auth = "{self.auth}" needs secret_env or secret_file')
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key go together")
-        open_ones = [a for a in (self.url, self.token_url, *self.hosts) if a and not is_guarded(a)]
-        if open_ones and self.auth != "none":
-            raise ValueError("nothing secret is sent over http:// to another machine: use https://")
-        return self
-
-    def secret(self) -> str:
-        """The password, bearer token or client secret, empty where none is named. Raises ValueError with the reason."""
-        return read_token(self.secret_env, self.secret_file)
+    def addresses(self) -> tuple[str, ...]:
+        """Its own, that of its tokens, and the hosts it may lead to."""
+        return (*super().addresses(), *self.hosts)
 
     def pause_seconds(self) -> float:
         """Seconds from one reading to the next where all went well."""
         return self.interval_seconds or (_BETWEEN_EXPORTS if self.bulk else _BETWEEN_SEARCHES)
 
 
-_AUTH_NEEDS = {
-    "none": (),
-    "basic": ("user",),
-    "bearer": (),
-    "client-credentials": ("client_id",),
-    "smart": ("client_id", "key_file"),
-}
-_AUTH_BY_SECRET = frozenset({"basic", "bearer", "client-credentials"})
-
-
 def is_origin(address: str) -> bool:
     """Whether an address is scheme, host and port alone."""
     parts = urlsplit(address)
     return parts.scheme in ("http", "https") and bool(parts.netloc) and address == f"{parts.scheme}://{parts.netloc}"
-
-
-def is_guarded(address: str) -> bool:
-    """Whether what is sent to an address cannot be read on the way: by TLS, or because it stays on this machine."""
-    parts = urlsplit(address)
-    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 Feed = Annotated[MllpFeed | FolderFeed | HttpFeed | FhirFeed, Field(discriminator="kind")]

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fhir_coder.errors import Fault, SettingsError
-from fhir_coder.settings.root import Settings
+from fhir_coder.settings.lines import line_of, path_of
+from fhir_coder.settings.root import PLACES, Settings
 from fhir_coder.settings.service import TableSettings
 from fhir_coder.shipped import EXAMPLE_SETTINGS, EXAMPLE_TABLES, shipped
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Model = TypeVar("Model", bound=BaseModel)
 
 DEFAULT_FILE = "fhir-coder.toml"
 
@@ -26,7 +33,7 @@ def load_settings(path: Path | None = None) -> Settings:
         path = Path(DEFAULT_FILE)
     if path is None:
         return example_settings()
-    return read_settings(path).rebased(path.resolve().parent)
+    return read_settings(path).rebased(path.resolve().parent).of_file(path)
 
 
 def example_settings() -> Settings:
@@ -38,6 +45,14 @@ def example_settings() -> Settings:
 
 def read_settings(path: Path) -> Settings:
     """Settings as written in one file, paths as they stand there."""
+    return read_toml(path, Settings)
+
+
+def read_toml(path: Path, model: type[Model], page: str = "settings.md") -> Model:
+    """A TOML file as one model of sections; `page` of docs/reference lists its keys.
+
+    Raises SettingsError with all faults, each with its line.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -45,47 +60,27 @@ def read_settings(path: Path) -> Settings:
     except UnicodeDecodeError:
         raise SettingsError(str(path), [Fault(str(path), 0, "", "is not UTF-8 text")]) from None
     try:
-        return Settings.model_validate(tomllib.loads(text))
+        return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         raise SettingsError(str(path), [Fault(str(path), int(found[1]) if found else 0, "", str(error))]) from None
     except ValidationError as error:
-        faults = [_fault(str(path), text, e["loc"], e["msg"]) for e in error.errors()]
+        faults = [fault for one in error.errors() for fault in _faults(path, text, page, one)]
         raise SettingsError(str(path), faults) from None
 
 
-def _fault(file: str, text: str, loc: tuple[Any, ...], message: str) -> Fault:
+def _faults(file: Path, text: str, page: str, error: ErrorDetails) -> Iterator[Fault]:
+    """The faults that one error of pydantic stands for: one rule may be broken at several places."""
+    loc = error["loc"]
     # pydantic puts the discriminator's value into the location of a feed: it is no key of the file.
     keys = [k for i, k in enumerate(loc) if not (i == 2 and loc[0] == "feeds" and k in _FEED_KINDS)]
-    where = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-    plain = _PLAIN_WORDS.get(message, message.removeprefix("Value error, "))
-    return Fault(file, _line_of(text, keys), where, plain)
+    message = _PLAIN_WORDS.get(error["msg"], error["msg"].removeprefix("Value error, ")).replace("{page}", page)
+    for place in error.get("ctx", {}).get(PLACES) or [keys]:
+        yield Fault(str(file), line_of(text, place), path_of(place), message)
 
 
 _FEED_KINDS = frozenset({"mllp", "folder", "http", "fhir"})
 _PLAIN_WORDS = {
-    "Extra inputs are not permitted": "there is no such setting (docs/reference/settings.md lists them)",
+    "Extra inputs are not permitted": "there is no such setting (docs/reference/{page} lists them)",
     "Field required": "is missing",
 }
-
-
-def _line_of(text: str, keys: list[Any]) -> int:
-    """The line of a key, or of the nearest section or key above it that is there."""
-    path = [str(k) for k in keys if not isinstance(k, int)]
-    position = next((k for k in keys if isinstance(k, int)), 0)
-    best, table, seen = 0, list[str](), -1
-    is_inside = len(path) == 1
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*(\[\[?)([\w.-]+)\]", line)
-        if header:
-            table = header[2].split(".")
-            seen += table == path[:1] and header[1] == "[["
-            is_inside = table == path[: len(table)] and seen in (-1, position)
-            best = number if is_inside else best
-        elif (
-            is_inside
-            and len(table) < len(path)
-            and re.match(rf"""\s*["']?{re.escape(path[len(table)])}["']?\s*=""", line)
-        ):
-            return number
-    return best

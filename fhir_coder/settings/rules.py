@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from fhir_coder import hl7v2
 from fhir_coder.model import SYSTEM_SHORT_NAMES
@@ -128,6 +129,7 @@ class FeedRuleSettings(PlaceSettings):
     code_systems: dict[str, str] = Field(default_factory=dict)
     default_systems: dict[str, str] = Field(default_factory=dict)
     conformance: Literal["off", "report", "reject"] = Field(default="off", alias="validate")
+    profiles: tuple[Path, ...] = ()
     hook: str = ""
 
     @field_validator("bill", "ignore")
@@ -168,8 +170,19 @@ class FeedRuleSettings(PlaceSettings):
     def _hook_is_installed(cls, name: str) -> str:
         installed = sorted(entry_points(group=HOOKS).names)
         if name and name not in installed:
-            raise ValueError(f"no installed package has the entry point {name!r} in {HOOKS} (there: {installed})")
+            there = f"there is {', '.join(installed)}" if installed else "none is installed"
+            raise ValueError(f"no installed package has the entry point {name!r} in {HOOKS}: {there}")
         return name
+
+    @model_validator(mode="after")
+    def _profiles_are_used(self) -> Self:
+        if self.profiles and self.conformance == "off":
+            raise ValueError('profiles need validate = "report" or "reject"')
+        return self
+
+    def rebased(self, folder: Path) -> Self:
+        """The rules with every relative path taken from a folder."""
+        return self.model_copy(update={"profiles": tuple(folder / path for path in self.profiles)})
 
     def count(self) -> int:
         """How many rules are set."""

@@ -18,6 +18,7 @@ class TableSettings(Section):
     dir: Path | None = None
     shipped: bool = True
     when_unknown: Literal["gap", "default-row"] = "gap"
+    serve_licensed: bool = False
 
 
 class StoreSettings(Section):

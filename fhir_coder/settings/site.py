@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
 from fhir_coder import model
+from fhir_coder.settings.billing import KindName
 from fhir_coder.settings.section import Section
 
 
@@ -32,7 +32,7 @@ class SiteSettings(Section):
     time_zone: str = "UTC"
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     claim_identifier_system: str = "urn:fhir-coder:claim"
-    claim_types: dict[str, Literal["professional", "institutional"]] = Field(default_factory=dict)
+    claim_types: dict[str, KindName] = Field(default_factory=dict)
     place_of_service: dict[str, str] = Field(default_factory=dict)
     type_of_bill: dict[str, str] = Field(default_factory=dict)
 

@@ -1,20 +1,34 @@
-"""Bearer tokens: from the environment or from a file of the service's own, never from the settings file."""
+"""Secrets: from the environment, a file of the service's own or a keyring, never from the settings file."""
 
 from __future__ import annotations
 
 import os
 import stat
+from importlib import import_module
 from pathlib import Path
 
 
-def read_token(env: str, file: Path | None) -> str:
-    """The token of an environment variable or a file, empty where neither is named.
+def read_token(env: str, file: Path | None, keyring: str = "") -> str:
+    """The secret of an environment variable, a file or a keyring entry (`service/user`), empty where none is named.
 
-    Raises ValueError, with the reason and never the token, where what is named holds no token or others may read it.
+    Raises ValueError, with the reason and never the secret, where what is named holds none or others may read it.
     """
     if env:
         return _usable(os.environ.get(env, ""), f"the environment variable {env} is not set")
-    return _usable(owned_text(file).strip(), "the file is empty") if file else ""
+    if file:
+        return _usable(owned_text(file).strip(), "the file is empty")
+    return _usable(_from_keyring(*keyring.split("/", 1)), "the keyring has no such entry") if keyring else ""
+
+
+def _from_keyring(service: str, user: str) -> str:
+    try:
+        library = import_module("keyring")  # loaded only where a secret is in a keyring
+        found = library.get_password(service, user)
+    except ImportError:
+        raise ValueError("keyrings need the extra: pip install 'fhir_coder[keyring]'") from None
+    except Exception as error:  # each backend has errors of its own
+        raise ValueError(f"the keyring cannot be read: {type(error).__name__}") from None
+    return found or ""
 
 
 def owned_text(file: Path) -> str:

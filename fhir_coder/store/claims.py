@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from fhir_coder.model import (
     IN_FLIGHT,
+    STANDS,
+    TAKEN_BY_PAYER,
     Adjudication,
     ClaimDraft,
     ClaimStatus,
-    Outcome,
-    OutcomeKind,
     Purpose,
     Severity,
 )
-from fhir_coder.store import items, work
+from fhir_coder.store import attempts, work
 from fhir_coder.store.events import Change, events_of, record
 from fhir_coder.store.ids import new_id
-from fhir_coder.store.schema import attempts, charts, claims
+from fhir_coder.store.schema import charts, claim_tables, claims, message_people, message_topics
 
 ClaimRow = Row[Any]
 
 _ABOUT = {Purpose.BILL: "replaces", Purpose.LATE_CHARGE: "late charges to", Purpose.VOID: "voids"}
 
 
+BY_A_PERSON, CANCELLED = "person", "cancelled"
+"""Values of `hold`: a person holds the claim; a person withdrew it, and it is not billed until it is released."""
+
+_MOST_CENTS = 999_999_999_999_999
 _REQUESTED = "requested"
+_RECODED = "recoded"
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A draft with its bytes and content hash, ready to be filed."""
+    """A draft with its bytes and content hash, ready to be filed.
+
+    `tables_as_of` are the activations whose tables it was coded with, the one asked first in front.
+    """
 
     draft: ClaimDraft
     body: bytes
     content_hash: str
+    tables_as_of: tuple[int, ...] = ()
 
 
 def of_chart(connection: Connection, chart_key: str) -> dict[str, list[ClaimRow]]:
@@ -49,6 +59,25 @@ def of_chart(connection: Connection, chart_key: str) -> dict[str, list[ClaimRow]
     for row in connection.execute(query):
         found.setdefault(row.slot, []).append(row)
     return found
+
+
+def bodies_of_people(connection: Connection, digests: Collection[str], but: Collection[str]) -> list[bytes]:
+    """The claims of visits whose messages name one of these people, and which a payer has or may have.
+
+    `digests` as in the index of people; charts of the keys `but` are left out. A message may name several people.
+    """
+    named = (
+        select(message_topics.c.topic)
+        .join(message_people, message_people.c.message_id == message_topics.c.message_id)
+        .where(message_people.c.digest.in_(digests))
+    )
+    query = select(claims.c.body).where(
+        claims.c.chart_key.in_(named),
+        claims.c.chart_key.not_in(but),
+        claims.c.purpose == Purpose.BILL,
+        claims.c.status.in_(STANDS | IN_FLIGHT),
+    )
+    return list(connection.execute(query).scalars())
 
 
 def has_other_slots(connection: Connection, row: ClaimRow) -> bool:
@@ -65,6 +94,12 @@ def by_id(connection: Connection, claim_id: str) -> ClaimRow:
 def by_identifier(connection: Connection, identifier: str) -> ClaimRow | None:
     """A claim by the identifier the payer knows it by."""
     return connection.execute(select(claims).where(claims.c.identifier == identifier)).first()
+
+
+def by_references(connection: Connection, payer: str, references: Collection[str]) -> ClaimRow | None:
+    """The newest claim to a payer that goes by one of these names there (`Claim/17`, `ClaimResponse/3`)."""
+    named = (claims.c.payer == payer) & claims.c.payer_reference.in_(references)
+    return connection.execute(select(claims).where(named).order_by(claims.c.id.desc())).first()
 
 
 def is_in_flight(row: ClaimRow) -> bool:
@@ -95,6 +130,43 @@ def is_requested(connection: Connection, chart_key: str) -> bool:
     return any(e.to_status == _REQUESTED for e in events_of(connection, "chart", chart_key))
 
 
+def recode(connection: Connection, chart_key: str, state: int, actor: str, at: datetime) -> bool:
+    """Write down that a person has a visit coded with the tables of an activation; false where there is no such chart.
+
+    Its claims of before keep their tables no longer; what the payer took is corrected as for any other change.
+    """
+    changed = connection.execute(update(charts).where(charts.c.key == chart_key).values(coded_from=state))
+    if not changed.rowcount:
+        return False
+    record(connection, at, Change("chart", chart_key, "", _RECODED, "to be coded with the tables of now", actor))
+    work.ask(connection, "chart", chart_key, at)
+    return True
+
+
+def ask_for_recoded(connection: Connection, state: int, at: datetime) -> None:
+    """Ask for the charts that a person wants coded with tables of later activations than this one."""
+    for key in list(connection.execute(select(charts.c.key).where(charts.c.coded_from > state)).scalars()):
+        work.ask(connection, "chart", key, at)
+
+
+def states_to_keep(connection: Connection, chart_key: str, rows: Mapping[str, Sequence[ClaimRow]]) -> frozenset[int]:
+    """The activations whose tables a chart is coded with, because claims that were sent were: the past is fixed.
+
+    None where nothing was sent, or a person has it coded with later tables.
+    """
+    sent = [
+        row
+        for listed in rows.values()
+        for row in listed
+        if row.purpose != Purpose.VOID and ClaimStatus(row.status) in TAKEN_BY_PAYER | IN_FLIGHT
+    ]
+    if not sent:
+        return frozenset()
+    first = connection.execute(select(charts.c.coded_from).where(charts.c.key == chart_key)).scalar() or 0
+    states = {int(state) for row in sent for state in (row.tables_as_of or "0").split()}
+    return frozenset(state for state in states if state >= first)
+
+
 def mark_stale(connection: Connection, claim_id: str) -> None:
     """Remember that the chart changed while the claim was on its way."""
     connection.execute(update(claims).where(claims.c.id == claim_id).values(stale=True))
@@ -115,26 +187,61 @@ def insert_claim(connection: Connection, filed: Filed, at: datetime) -> str:
         "updated_at": at,
     }
     connection.execute(insert(claims).values(row))
+    _list_tables(connection, claim_id, filed)
     about = f", {_ABOUT[draft.purpose]} {draft.replaces}" if draft.replaces else ""
     why = f"revision {draft.revision}{about}"
     if draft.status is ClaimStatus.HELD:
-        why += f"; held by {_held_by(_explained(draft))}"
+        why += f"; held by {held_by(_explained(draft))}"
     record(connection, at, Change("claim", claim_id, "", draft.status, why))
     if draft.status is ClaimStatus.READY:
-        work.ask(connection, "submit", claim_id, at)
+        ask_delivery(connection, "submit", by_id(connection, claim_id), at)
     return claim_id
 
 
 def rewrite_held(connection: Connection, row: ClaimRow, filed: Filed, at: datetime) -> None:
-    """Put new content into a claim that nobody outside has seen; ready now, it gets its submit work."""
-    status = filed.draft.status
-    values = _content(filed) | {"hold": "edits" if status is ClaimStatus.HELD else "", "updated_at": at}
+    """Put new content into a claim that nobody outside has; ready now, it gets its submit work.
+
+    One that a person holds stays held.
+    """
+    status = ClaimStatus.HELD if row.hold == BY_A_PERSON else filed.draft.status
+    hold = BY_A_PERSON if row.hold == BY_A_PERSON else "edits" if status is ClaimStatus.HELD else ""
+    values = _content(filed) | {"hold": hold, "updated_at": at}
     connection.execute(update(claims).where(claims.c.id == row.id).values(values))
-    holds, held = _held_by(_explained(filed.draft)), _held_by(row.explained)
+    attempts.forget_submission(connection, row.id)
+    connection.execute(delete(claim_tables).where(claim_tables.c.claim_id == row.id))
+    _list_tables(connection, row.id, filed)
+    holds, held = held_by(_explained(filed.draft)), held_by(row.explained)
     why = f"held by {holds}" if holds else f"settled: {held}" if held else "its chart changed"
     move(connection, row, status, why, at)
     if status is ClaimStatus.READY:
-        work.ask(connection, "submit", row.id, at)
+        ask_delivery(connection, "submit", by_id(connection, row.id), at)
+
+
+def ask_delivery(connection: Connection, stage: str, row: ClaimRow, at: datetime) -> None:
+    """Ask for a claim to be sent or looked up (`submit`), or for its payer's decision (`poll`)."""
+    work.ask(connection, stage, row.id, at, delivery_lane(stage, row))
+
+
+def delivery_lane(stage: str, row: ClaimRow) -> work.Lane:
+    """Where a claim waits for its payer. What is to be sent goes by rank: see `rank_of`."""
+    rank = rank_of(row.file_by, row.total, row.id) if stage == "submit" else ""
+    return work.Lane(work.lane_name(stage, row.payer), rank)
+
+
+def rank_of(file_by: date | None, total: str, claim_id: str) -> str:
+    """The order of claims to one payer: the week of timely filing, then the larger amount, then the older claim.
+
+    By the week, not the day: else the amount would almost never count.
+    """
+    week = file_by - timedelta(days=file_by.weekday()) if file_by else date.max
+    cents = max(0, int(100 * Decimal(total or 0)))
+    return f"{week.isoformat()} {_MOST_CENTS - cents:015d} {claim_id[:10]}"
+
+
+def _list_tables(connection: Connection, claim_id: str, filed: Filed) -> None:
+    versions = sorted({trace.version for trace in filed.draft.traces if trace.version})
+    if versions:
+        connection.execute(insert(claim_tables), [{"version": one, "claim_id": claim_id} for one in versions])
 
 
 def explains_the_same(row: ClaimRow, filed: Filed) -> bool:
@@ -142,7 +249,7 @@ def explains_the_same(row: ClaimRow, filed: Filed) -> bool:
     return bool(row.explained == _explained(filed.draft))
 
 
-def _held_by(explained: str) -> str:
+def held_by(explained: str) -> str:
     """The edits and gap reasons that hold a claim, by name."""
     said = orjson.loads(explained)
     edits = {f["edit"] for f in said["findings"] if f["severity"] == Severity.REJECT}
@@ -171,6 +278,7 @@ def _content(filed: Filed) -> dict[str, object]:
         "replaces": draft.replaces,
         "purpose": draft.purpose.value,
         "file_by": draft.file_by,
+        "tables_as_of": " ".join(map(str, filed.tables_as_of)),
         "stale": False,
     }
 
@@ -195,74 +303,13 @@ def set_reference(connection: Connection, claim_id: str, reference: str) -> None
         connection.execute(update(claims).where(claims.c.id == claim_id).values(payer_reference=reference))
 
 
+def adjudication_text(adjudication: Adjudication) -> str:
+    """A payer's decision as it is kept: JSON with amounts as text."""
+    return orjson.dumps(asdict(adjudication), default=str).decode()
+
+
 def set_adjudication(connection: Connection, claim_id: str, adjudication: Adjudication) -> None:
     """Keep a payer's decision."""
-    text = orjson.dumps(asdict(adjudication), default=str).decode()
+    text = adjudication_text(adjudication)
     connection.execute(update(claims).where(claims.c.id == claim_id).values(adjudication=text))
     set_reference(connection, claim_id, adjudication.reference)
-
-
-def begin_attempt(connection: Connection, claim_id: str, kind: str, at: datetime) -> int:
-    """Open an attempt row before anything is sent. `kind` is submit, look-up or poll."""
-    result = connection.execute(insert(attempts).values(claim_id=claim_id, kind=kind, started_at=at))
-    assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0])
-
-
-def end_attempt(
-    connection: Connection, attempt_id: int, outcome: Outcome, next_action: str, times: tuple[datetime, datetime]
-) -> None:
-    """Close an attempt row with what came of it. `times` are those of the request that gave the outcome."""
-    values = {
-        "started_at": times[0],
-        "ended_at": times[1],
-        "outcome": outcome.kind.value,
-        "reason": outcome.reason,
-        "http_status": outcome.http_status,
-        "retry_after": outcome.retry_after,
-        "response": outcome.body,
-        "next_action": next_action,
-    }
-    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values))
-
-
-def times_not_found(connection: Connection, claim_id: str) -> int:
-    """How often the payer was asked for a claim and did not have it."""
-    query = select(attempts.c.id).where(attempts.c.claim_id == claim_id, attempts.c.outcome == "not-found")
-    return len(connection.execute(query).all())
-
-
-def insert_try(connection: Connection, claim_id: str, kind: str, values: Mapping[str, Any]) -> None:
-    """Write down a request within an attempt that was repeated at once because the payer surely had not taken it."""
-    connection.execute(insert(attempts).values(claim_id=claim_id, kind=kind, **values))
-
-
-def attempts_of(connection: Connection, claim_id: str) -> list[Any]:
-    """A claim's attempts, oldest first."""
-    return list(
-        connection.execute(
-            select(attempts).where(attempts.c.claim_id == claim_id).order_by(attempts.c.started_at, attempts.c.id)
-        ).all()
-    )
-
-
-def decision_of(connection: Connection, claim_id: str) -> bytes:
-    """The payer's last answer with a decision on a claim, as received; empty where there is none."""
-    answered = (attempts.c.claim_id == claim_id) & (attempts.c.outcome == OutcomeKind.ANSWERED.value)
-    query = select(attempts.c.response).where(answered).order_by(attempts.c.id.desc()).limit(1)
-    return connection.execute(query).scalar() or b""
-
-
-def resubmit(connection: Connection, row: ClaimRow, actor: str, at: datetime) -> str:
-    """A person sends a claim on its way again: a refused one is sent, an unknown one looked up, a queued one asked."""
-    status = ClaimStatus(row.status)
-    if status is ClaimStatus.HELD and row.hold == "refused":
-        values = {"status": ClaimStatus.READY.value, "hold": "", "updated_at": at}
-        connection.execute(update(claims).where(claims.c.id == row.id).values(values))
-        record(connection, at, Change("claim", row.id, row.status, ClaimStatus.READY, "resubmitted", actor))
-    elif status not in (ClaimStatus.READY, ClaimStatus.QUEUED, *IN_FLIGHT):
-        return str(row.status)
-    work.ask(connection, "poll" if status is ClaimStatus.QUEUED else "submit", row.id, at)
-    for kind in ("refusal", "parked", "delivery"):
-        items.close_identity(connection, at, f"{kind}:{row.id}", f"resubmitted by {actor}")
-    return str(by_id(connection, row.id).status)

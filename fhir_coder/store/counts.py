@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from fhir_coder.store import pulls
+from fhir_coder.store import breakers, pulls
 from fhir_coder.store.schema import claims, messages, work, work_items
 
 
@@ -32,6 +32,7 @@ def counts(connection: Connection) -> dict[str, Any]:
         "oldest_waiting_at": _iso(connection.execute(select(func.min(work.c.due_at))).scalar()),
         "feeds": by_feed,
         "payers": by_payer,
+        "payer_states": {name: _state(one) for name, one in breakers.of_all(connection).items()},
         "fhir_servers": {one.feed: _server(one) for one in servers},
     }
 
@@ -51,6 +52,11 @@ def _open_items(connection: Connection) -> dict[str, int]:
 
 def _server(one: pulls.ServerState) -> dict[str, str | None]:
     return {"state": one.state, "reason": one.reason, "since": _iso(one.since), "read_at": _iso(one.read_at)}
+
+
+def _state(one: breakers.Breaker) -> dict[str, str | int | None]:
+    told = {"state": one.state.value, "reason": one.reason, "since": _iso(one.since)}
+    return {**told, "failures": one.failures, "resume_at": _iso(one.resume_at)}
 
 
 def _iso(at: datetime | None) -> str | None:

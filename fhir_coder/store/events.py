@@ -15,7 +15,7 @@ from fhir_coder.store.schema import events
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of status. `subject` is message, claim, chart or work_item."""
+    """One change of status. `subject` is message, claim, chart, work_item, table, payer or answer."""
 
     subject: str
     subject_id: str

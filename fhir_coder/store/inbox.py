@@ -30,12 +30,12 @@ _COLUMNS = (
     *("format", "type", "version", "body", "fault", "corrects", "actor", "answered"),
 )
 _MAKE = f"""
-CREATE TABLE IF NOT EXISTS inbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, {", ".join(_COLUMNS)});
+CREATE TABLE IF NOT EXISTS inbox (seq INTEGER PRIMARY KEY, {", ".join(_COLUMNS)});
 CREATE INDEX IF NOT EXISTS inbox_by_control_id ON inbox (feed, sender, control_id) WHERE control_id <> '';
 CREATE INDEX IF NOT EXISTS inbox_by_digest ON inbox (sha256) WHERE control_id = '';
 CREATE TABLE IF NOT EXISTS name (name TEXT NOT NULL);
 """
-_KEEP = f"INSERT INTO inbox ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_KEEP = f"INSERT INTO inbox (seq, {', '.join(_COLUMNS)}) VALUES (?, {', '.join('?' * len(_COLUMNS))})"
 _KNOWN = "SELECT id, sha256, status, feed, control_id FROM {} WHERE "
 _BY_CONTROL_ID = _KNOWN + "feed = ? AND sender = ? AND control_id IN ({}) AND control_id <> ''"
 _BY_DIGEST = _KNOWN + "sha256 IN ({}) AND control_id = ''"
@@ -66,6 +66,7 @@ class Inbox:
             self._db.execute("INSERT INTO name VALUES (?)", [secrets.token_hex(16)])
         self._name: str = self._db.execute("SELECT name FROM name").fetchone()[0]
         self._filed = sqlite3.connect(f"{ledger.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        self._seq = max(self._db.execute("SELECT max(seq) FROM inbox").fetchone()[0] or 0, self._place())
         self._kept = 1  # there may be some of an earlier service
 
     def close(self) -> None:
@@ -74,13 +75,49 @@ class Inbox:
         self._db.close()
 
     def keep_all(self, incoming: Sequence[Incoming], at: datetime) -> list[Kept]:
-        """Keep payloads in their order, as `messages.keep_all` does: on the disk when this returns."""
+        """Keep payloads in their order, as `messages.keep_all` does: on the disk when this returns.
+
+        Where there are none it is tried whether some could be kept now.
+        """
+        if not incoming:
+            self._try()
+            return []
+        kept = self.put(incoming, at)
+        self.commit()
+        return kept
+
+    def put(self, incoming: Sequence[Incoming], at: datetime) -> list[Kept]:
+        """Write payloads in their order, without waiting for the disk. Undone if it raises.
+
+        Nothing of it counts until `commit` has returned; nothing else may be put before.
+        """
         digested = [(one, messages.digest_of(one)) for one in incoming]
-        known = self._known(messages.identities(digested))
-        answers, fresh = messages.sort_out(digested, known, at)
-        if fresh:
-            self._write(fresh, at.isoformat())
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            answers, fresh = messages.sort_out(digested, self._known(messages.identities(digested)), at)
+            written_at = at.isoformat()
+            self._db.executemany(_KEEP, [_row(seq, one, written_at) for seq, one in enumerate(fresh, self._seq + 1)])
+        except BaseException:
+            self._undo()
+            raise
+        self._seq += len(fresh)
+        self._kept += len(fresh)
+        self._fresh = len(fresh)
         return answers
+
+    def commit(self) -> None:
+        """Bring to the disk what was put. Undone if it raises."""
+        try:
+            if self._kept > _MANY:
+                self._remove(2 * self._fresh)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:  # a full disk has undone it already
+            self._db.execute("ROLLBACK")
 
     def _known(self, identities: Collection[Identity]) -> dict[Identity, list[Earlier]]:
         """The messages here and in the ledger that share an identity, the oldest first."""
@@ -97,18 +134,9 @@ class Inbox:
                         same[message_id] = Earlier(message_id, digest, MessageStatus(status))
         return {identity: sorted(same.values(), key=lambda one: one.id) for identity, same in found.items()}
 
-    def _write(self, fresh: Sequence[Fresh], at: str) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.executemany(_KEEP, [_row(one, at) for one in fresh])
-            self._kept += len(fresh)
-            if self._kept > _MANY:
-                self._remove(2 * len(fresh))
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # a full disk has undone it already
-                self._db.execute("ROLLBACK")
-            raise
+    def _try(self) -> None:
+        """Write as a message is written, and change nothing."""
+        self._db.execute("PRAGMA user_version = 1")  # a row that stays as it was would not be written
 
     @property
     def is_empty(self) -> bool:
@@ -126,9 +154,13 @@ class Inbox:
         first = self._db.execute("SELECT min(seq) FROM inbox").fetchone()[0]
         if first is None:
             return 0
-        row = self._filed.execute(_PLACE, [self._name]).fetchone()
-        last = min(row[0] if row else 0, first + most - 1)
+        last = min(self._place(), first + most - 1)
         return self._db.execute("DELETE FROM inbox WHERE seq <= ?", [last]).rowcount
+
+    def _place(self) -> int:
+        """Up to where this inbox is filed in the ledger."""
+        row = self._filed.execute(_PLACE, [self._name]).fetchone()
+        return int(row[0]) if row else 0
 
 
 def _look_up(db: sqlite3.Connection, table: str, scope: Identity, values: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -139,11 +171,11 @@ def _look_up(db: sqlite3.Connection, table: str, scope: Identity, values: Sequen
         yield from db.execute(query.format(table, ",".join("?" * len(some))), (*first, *some))
 
 
-def _row(one: Fresh, at: str) -> tuple[object, ...]:
+def _row(seq: int, one: Fresh, at: str) -> tuple[object, ...]:
     incoming, row, header = one.incoming, one.row, one.incoming.header
     named = messages.header_columns(header)
     return (
-        *(at, row.id, incoming.feed, named["sender"], named["control_id"], row.sha256, row.status.value, one.why),
+        *(seq, at, row.id, incoming.feed, named["sender"], named["control_id"], row.sha256, row.status.value, one.why),
         *(named["format"], named["type"], header.version, incoming.body, incoming.fault, incoming.corrects),
         *(incoming.actor, messages.answered_text(incoming.answered)),
     )

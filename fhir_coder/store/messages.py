@@ -196,12 +196,14 @@ def insert_fresh(connection: Connection, fresh: Sequence[Fresh], at: datetime) -
 
 
 _ITEM_KINDS = ("conflict", "quarantine")
+_TO_ACCEPT = "to take it as well: fhir-coder messages reprocess {} --accept-conflict"
 
 
 def open_item_of(connection: Connection, message_id: str, status: MessageStatus, why: str, at: datetime) -> None:
     """Open the work item of a message that is a conflict or in quarantine."""
     kind = "conflict" if status is MessageStatus.CONFLICT else "quarantine"
-    item = items.Item(f"{kind}:{message_id}", kind, message_id=message_id, reason=kind, text=why)
+    text = f"{why}; {_TO_ACCEPT.format(message_id)}" if kind == "conflict" else why
+    item = items.Item(f"{kind}:{message_id}", kind, message_id=message_id, reason=kind, text=text)
     items.open_item(connection, at, item)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert
 
 from fhir_coder.errors import FhirCoderError
-from fhir_coder.model import Identifier, MergeFact, MessageFacts, PatientFact
+from fhir_coder.model import Identifier, MergeFact, MessageFacts, PatientFact, PersonFact
 from fhir_coder.store.schema import message_people
 
 KEY_VARIABLE = "FHIR_CODER_PATIENT_KEY"
@@ -43,6 +43,8 @@ def identifiers_in(facts: MessageFacts) -> Iterator[str]:
     for filed in facts.facts:
         if isinstance(filed.fact, PatientFact):
             yield from (identifier.value for identifier in filed.fact.identifiers)
+        elif isinstance(filed.fact, PersonFact):
+            yield from (identifier.value for identifier in filed.fact.patient.identifiers)
         elif isinstance(filed.fact, MergeFact) and filed.fact.identifier:
             yield from _merged(filed.fact.identifier, filed.fact.patient)
         for topic in (filed.topic, *filed.refs):

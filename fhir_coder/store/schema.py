@@ -148,9 +148,11 @@ charts = Table(
     Column("moved_to", String(400)),
     Column("body", LargeBinary),
     Column("content_hash", String(64)),
+    Column("coded_from", Integer),
     Index("charts_by_folded", "folded_at", "key"),
 )
-"""`body`: the chart as last folded (`charts.wire`), none before its first folding; `messages` is how many it has."""
+"""`body`: the chart as last folded (`charts.wire`), none before its first folding; `messages` is how many it has.
+`coded_from`: the number of the activation whose tables, or later ones, a person wants it coded with."""
 
 claims = Table(
     "claims",
@@ -174,14 +176,26 @@ claims = Table(
     Column("payer_reference", String(400), nullable=False, default=""),
     Column("adjudication", Text, nullable=False, default=""),
     Column("file_by", Date),
+    Column("tables_as_of", String(400)),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     UniqueConstraint("chart_key", "slot", "revision", name="claims_one_per_revision"),
     Index("claims_by_status", "status", "id"),
 )
 """`slot`: which of the visit's claims (`institutional-1`). `purpose`: what it is sent for. `file_by`: the payer's last
-day for it. `hold`: why a held claim is held (`edits`, `refused`). `stale`: its chart changed while it was on its way.
-`explained`: traces, findings and gaps as JSON."""
+day for it. `hold`: why a held claim is held (`edits`, `refused`, `person`), or that a person withdrew it (`cancelled`).
+`stale`: its chart changed while it was on its way. `explained`: traces, findings and gaps as JSON. `tables_as_of`: the
+numbers of the activations whose tables it was coded with, with blanks between them, the one asked first in front; none
+where it is from before the first one."""
+
+claim_tables = Table(
+    "claim_tables",
+    metadata,
+    Column("version", String(200), primary_key=True),
+    Column("claim_id", String(26), ForeignKey("claims.id"), primary_key=True),
+    Index("claim_tables_by_claim", "claim_id"),
+)
+"""The versions of the tables (`id@hash`) whose rows gave a claim its codes."""
 
 attempts = Table(
     "attempts",
@@ -195,10 +209,57 @@ attempts = Table(
     Column("reason", Text, nullable=False, default=""),
     Column("http_status", Integer),
     Column("retry_after", Float),
+    Column("request_line", Text, nullable=False, default=""),
+    Column("request_headers", Text, nullable=False, default=""),
+    Column("request_body", LargeBinary),
+    Column("response_headers", Text, nullable=False, default=""),
     Column("response", LargeBinary, nullable=False, default=b""),
     Column("next_action", Text, nullable=False, default=""),
     Index("attempts_by_claim", "claim_id", "id"),
 )
+"""Each HTTP request about a claim. `request_line` is method and address, headers are lines without what is secret.
+`request_body` is none where it is the claim's submission, or nothing was sent."""
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("claim_id", String(26), ForeignKey("claims.id"), primary_key=True),
+    Column("method", String(8), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("prepared_at", UtcTime, nullable=False),
+)
+"""What is sent for a claim, written before it is sent first; every repeat has the same bytes. `headers` is JSON, and
+`body` is none where it is the claim's own."""
+
+payer_answers = Table(
+    "payer_answers",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("payer", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, nullable=False, default="", server_default=""),
+    UniqueConstraint("payer", "sha256", name="payer_answers_once"),
+    Index("payer_answers_by_status", "status", "id"),
+)
+"""What payers sent unasked: decisions called back, and notifications of Subscriptions that say something."""
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("payer", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("openings", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("resume_at", UtcTime),
+)
+"""The breaker of each payer that ever failed, shared by all workers (`payers.breaker`)."""
 
 work = Table(
     "work",
@@ -209,10 +270,32 @@ work = Table(
     Column("due_at", UtcTime, nullable=False),
     Column("tries", Integer, nullable=False, default=0),
     Column("generation", Integer, nullable=False, default=0),
-    Index("work_by_due", "due_at"),
+    Column("lane", String(80), nullable=False, default="", server_default=""),
+    Column("rank", String(48), nullable=False, default="", server_default=""),
+    Index("work_by_due", "lane", "due_at"),
     Index("work_by_stage", "stage", "asked_at"),
 )
-"""What is to be done: stage `read` (a message), `chart` (a chart key), `submit` or `poll` (a claim)."""
+Index(
+    "claims_by_reference",
+    claims.c.payer,
+    claims.c.payer_reference,
+    sqlite_where=claims.c.payer_reference != "",
+    postgresql_where=claims.c.payer_reference != "",
+)
+"""Claims by the payer's names for them: what a payer sends unasked may name them so."""
+
+Index(
+    "work_by_rank",
+    work.c.lane,
+    work.c.rank,
+    work.c.due_at,
+    sqlite_where=work.c.rank != "",
+    postgresql_where=work.c.rank != "",
+)
+"""What is to be done: stage `read` (a message), `chart` (a chart key), `submit` or `poll` (a claim), `answer` (of
+a payer). `lane` is empty
+for what needs no payer, else stage and payer: each is taken from by itself. In a lane with ranks the lowest due goes
+first."""
 
 work_items = Table(
     "work_items",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fhir_coder.terminology.check import check_tables
 from fhir_coder.terminology.codesets import CodeSets, open_codesets
 from fhir_coder.terminology.csv_table import load_table
-from fhir_coder.terminology.tables import Tables, TableSummary, load_tables
+from fhir_coder.terminology.loading import load_tables
+from fhir_coder.terminology.tables import Tables, TableSummary
 
 __all__ = ["CodeSets", "TableSummary", "Tables", "check_tables", "load_table", "load_tables", "open_codesets"]

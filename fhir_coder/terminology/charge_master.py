@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import Kind, System
-from fhir_coder.terminology.csv_table import csv_records
+from fhir_coder.terminology.csv_table import file_records
 from fhir_coder.terminology.draft import Draft, Source
 from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells, short_name
 from fhir_coder.terminology.table import Header
+
+MOST_FAULTS = 200
+"""Faults after which a file is not read on: it is another file than was meant."""
 
 KNOWN_AS: Mapping[str, tuple[str, ...]] = {
     "source_code": (
@@ -27,13 +30,14 @@ KNOWN_AS: Mapping[str, tuple[str, ...]] = {
     "display": ("description", "charge description", "name", "title", "item description"),
     "target_code": ("hcpcs", "cpt", "cpt/hcpcs", "hcpcs/cpt", "cpt hcpcs", "hcpcs code", "cpt code", "billing code"),
     "modifiers": ("modifier", "mod"),
+    "revenue_code": ("revenue code", "rev code", "rev", "ub revenue code", "revenue"),
     "units": ("billing units", "hcpcs units"),
     "unit_price": ("price", "amount", "charge amount", "unit charge", "gross charge", "standard charge"),
     "valid_from": ("effective date", "effective", "start date"),
     "valid_to": ("termination date", "expires", "end date"),
     "note": ("notes", "remark"),
 }
-"""What charge masters call the columns of a table. Other columns (revenue codes, cost centres) are passed over."""
+"""What charge masters call the columns of a table. Other columns (cost centres) are passed over."""
 
 _SYSTEMS = (
     (re.compile(r"D\d{4}"), System.CDT),
@@ -47,20 +51,17 @@ def charge_master(source: Source) -> Draft:
     """Read the charge master. Raises TableError where it names no charge code or no billing code column."""
     file = str(source.path)
     faults: list[Fault] = []
-    try:
-        body = source.path.read_bytes()
-    except OSError:
-        raise TableError(file, [Fault(file, 0, "", "cannot be read")]) from None
-    records = csv_records(file, body, faults)
+    records = file_records(source.path, faults)
     line, titles = next(records, (0, []))
     columns = [_column(title) for title in titles]
     for needed in ("source_code", "target_code"):
         if columns.count(needed) != 1 and not faults:
             said = "more than one column" if needed in columns else "no column"
-            faults.append(Fault(file, line, needed, f"{said} of the names {needed}, {', '.join(KNOWN_AS[needed])}"))
+            text = f"{said} of the names {needed}, {', '.join(KNOWN_AS[needed])}"
+            faults.append(Fault(file, line, needed, f"{text}{_parted_otherwise(titles)}"))
     if faults:
         raise TableError(file, faults)
-    systems = (System.HCPCS, System.CPT, System.CDT, System.ICD10PCS)
+    systems = (System.HCPCS, System.CPT, System.CDT, System.ICD10PCS, System.REVENUE)
     header = Header(
         "charge-master", "Charge master", Kind.CHARGE, System.LOCAL, systems, str(source.on), licence=_LICENCE
     )
@@ -68,6 +69,15 @@ def charge_master(source: Source) -> Draft:
 
 
 _LICENCE = "the site's own; CPT and CDT codes in it under the site's licences"
+
+
+def _parted_otherwise(titles: Sequence[str]) -> str:
+    """What is wrong with a first line that is one cell: a spreadsheet parts columns as its country does."""
+    found = next((name for sign, name in _SIGNS.items() if len(titles) == 1 and sign in titles[0]), "")
+    return f"; its columns are parted by {found}: save it with commas" if found else ""
+
+
+_SIGNS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def _column(title: str) -> str:
@@ -79,6 +89,9 @@ def _rows(
     file: str, columns: Sequence[str], records: Iterator[tuple[int, list[str]]], faults: list[Fault]
 ) -> Iterator[Cells]:
     for line, values in records:
+        if len(faults) >= MOST_FAULTS:
+            faults.append(Fault(file, line, "", f"{MOST_FAULTS} faults before this line: the rest was not read"))
+            return
         if len(values) != len(columns):
             faults.append(
                 Fault(file, line, "", f"{len(values)} cells where the first line names {len(columns)} columns")
@@ -97,13 +110,25 @@ def _complete(cells: Cells) -> bool:
     """Fill in what a table asks and a charge master leaves open; False where the billing code has no known form."""
     code = cells.get("target_code", "").upper()
     cells["unit_price"] = re.sub(r"[$,\s]", "", cells.get("unit_price", ""))
+    revenue = cells.get("revenue_code", "")
+    cells["revenue_code"] = f"0{revenue}" if len(revenue) == 3 else revenue  # a spreadsheet drops the zero
     cells["modifiers"] = cells.get("modifiers", "").replace(",", " ").upper()
+    if not code and cells["revenue_code"]:
+        # A bed or a supply has no HCPCS code: an institutional claim bills it by its revenue code alone.
+        cells |= {"target_code": cells.pop("revenue_code"), "target_system": short_name(System.REVENUE)}
+        return True
     if not code:
-        del cells["unit_price"], cells["modifiers"]
+        for name in ("unit_price", "modifiers", "revenue_code"):
+            cells.pop(name, None)
         cells |= {"target_code": NEEDS_DETAIL, "note": cells.get("note") or "the charge master has no billing code"}
         return True
-    system = next((system for shape, system in _SYSTEMS if shape.fullmatch(code)), None)
-    if system is None:
+    system = billing_system(code)
+    if not system:
         return False
     cells |= {"target_code": code, "target_system": short_name(system)}
     return True
+
+
+def billing_system(code: str) -> str:
+    """The system of a service's billing code by its form; empty where it has none of the known forms."""
+    return next((system for shape, system in _SYSTEMS if shape.fullmatch(code)), "")

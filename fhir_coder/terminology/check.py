@@ -12,9 +12,11 @@ from fhir_coder.model import SYSTEM_TITLES, Kind, System, Validity
 from fhir_coder.terminology.check_digits import has_check_digit, is_loinc, is_npi
 from fhir_coder.terminology.codesets import ICD10_BEGAN, CodeSets
 from fhir_coder.terminology.conditions import covers
+from fhir_coder.terminology.csv_table import header_file
+from fhir_coder.terminology.loading import read_layers
 from fhir_coder.terminology.seventh import LACKS_SEVENTH, with_seventh
-from fhir_coder.terminology.table import MappingTable, Row
-from fhir_coder.terminology.tables import Tables, equal_rows_of, read_layers
+from fhir_coder.terminology.table import EVERY_DAY, Days, MappingTable, Row
+from fhir_coder.terminology.tables import Tables, equal_rows_of
 
 
 def check_tables(folders: Sequence[Path], codesets: CodeSets, on: date) -> list[Fault]:
@@ -26,12 +28,27 @@ def check_tables(folders: Sequence[Path], codesets: CodeSets, on: date) -> list[
     for table in (table for layer in layers for table in layer):
         faults += check_table(table, codesets, on)
     for together in Tables(layers).asked_together():
-        for one, row, other, rival in equal_rows_of(together):
-            text = (
-                f"fits as well as {other.file}:{rival.line} with another answer: set priorities, or a layer in a header"
-            )
-            faults.append(Fault(one.file, row.line, "priority", text))
+        faults += _rivalries(together)
     return faults
+
+
+def check_use(
+    layers: Sequence[Sequence[MappingTable]], tables: Sequence[MappingTable], codesets: CodeSets, on: date
+) -> list[Fault]:
+    """List what is wrong with tables that are to be used in these layers: in themselves, and beside the others."""
+    faults = [fault for table in tables for fault in check_table(table, codesets, on)]
+    versions = {table.version for table in tables}
+    for together in Tables(layers).asked_together():
+        for new in (table for table in together if table.version in versions):
+            for other in (table for table in together if table is not new):
+                faults += _rivalries((new, other))
+    return faults
+
+
+def _rivalries(together: Sequence[MappingTable]) -> Iterator[Fault]:
+    for one, row, other, rival in equal_rows_of(together):
+        text = f"fits as well as {other.file}:{rival.line} with another answer: set priorities, or a layer in a header"
+        yield Fault(one.file, row.line, "priority", text)
 
 
 def check_table(table: MappingTable, codesets: CodeSets, on: date) -> list[Fault]:
@@ -41,7 +58,7 @@ def check_table(table: MappingTable, codesets: CodeSets, on: date) -> list[Fault
         faults += [fault for row in of_code for fault in _row_faults(table, row, codesets, on)]
         faults += _never_reached(table, of_code)
     if not table.header.licence:
-        header = str(Path(table.file).with_suffix(".toml"))
+        header = header_file(Path(table.file))
         faults.append(Fault(header, 0, "licence", "missing: say under which terms the table may be used"))
     return sorted(faults, key=lambda fault: fault.line)
 
@@ -66,30 +83,44 @@ def _row_faults(table: MappingTable, row: Row, codesets: CodeSets, on: date) -> 
         yield Fault(table.file, row.line, "note", "empty: needs-detail says here what is missing")
     if row.target and table.kind is not Kind.CONCEPT:
         column = "source_code" if table.kind is Kind.FEE else "target_code"
-        for text in _target_faults(row, codesets, _days(table, row, on)):
-            yield Fault(table.file, row.line, column, text)
+        for text, is_warning in _target_faults(row, codesets, _days(table, row, on)):
+            yield Fault(table.file, row.line, column, text, is_warning)
 
 
 def _days(table: MappingTable, row: Row, on: date) -> tuple[date, ...]:
     """The days to check; a publisher's row without dates is of its edition's time, which is now."""
     is_of_edition = table.header.layer == "base" and row.conditions.valid_from is None
-    return (on,) if is_of_edition else days_to_check(row, on)
+    return (on,) if is_of_edition else days_to_check(row, on, table.days)
 
 
-def _target_faults(row: Row, codesets: CodeSets, days: tuple[date, ...]) -> Iterator[str]:
+def _target_faults(row: Row, codesets: CodeSets, days: tuple[date, ...]) -> Iterator[tuple[str, bool]]:
+    """What is wrong with a row's target on some of these days, each with whether it is only a warning."""
     if row.target is None:
         return
     system, code = row.target.system, row.target.code
     if system == System.ICD10CM and len(code) > 3 and "." not in code:
-        yield "an ICD-10-CM code is written with its dot"
+        yield "an ICD-10-CM code is written with its dot", False
     if code.endswith(LACKS_SEVENTH):
         if not row.sevenths:
             return  # a person chooses: any 7th character may be right
         code = with_seventh(row.target, row.sevenths[0]).code
-    invalid = [day for day in days if codesets.validity(system, code, day) is Validity.INVALID]
-    if invalid:
+    judged = [(day, codesets.validity(system, code, day)) for day in days]
+    invalid = [day for day, validity in judged if validity is Validity.INVALID]
+    valid = [day for day, validity in judged if validity is Validity.VALID]
+    if invalid and valid and valid[-1] < invalid[0]:
+        end = _last_day(codesets, (system, code), valid[-1], invalid[0])
+        yield f"ends on {end}, and the row goes on: a gap from then on. Set valid_to, and write a row for after", True
+    elif invalid:
         when = f"from {invalid[0]} to {invalid[-1]}" if len(invalid) > 1 else f"on {invalid[0]}"
-        yield f"not a valid {SYSTEM_TITLES.get(system, 'code')} code {when}"
+        yield f"not a valid {SYSTEM_TITLES.get(system, 'code')} code {when}", False
+
+
+def _last_day(codesets: CodeSets, code: tuple[str, str], valid: date, invalid: date) -> date:
+    """The last day of a code that is valid on one day and not on a later one."""
+    while (invalid - valid).days > 1:
+        middle = valid + (invalid - valid) // 2
+        valid, invalid = (valid, middle) if codesets.validity(*code, middle) is Validity.INVALID else (middle, invalid)
+    return valid
 
 
 def _recorded_faults(table: MappingTable, row: Row) -> Iterator[Fault]:
@@ -99,14 +130,14 @@ def _recorded_faults(table: MappingTable, row: Row) -> Iterator[Fault]:
             yield Fault(table.file, row.line, "with", f"not a {CHECKED[system][0]}: the check digit is wrong")
 
 
-def days_to_check(row: Row, on: date) -> tuple[date, ...]:
+def days_to_check(row: Row, on: date, days: Days = EVERY_DAY) -> tuple[date, ...]:
     """Give the days that show whether a target is valid as long as its row counts: first, of every quarter, last.
 
-    A row without a first day counts from the first day of ICD-10, and none is looked at after `on`. One that begins
-    after `on` has one day to check. Code sets change with a quarter at the earliest.
+    A row without a first day counts from the first day of ICD-10, or of its table's `days`, and none is looked at
+    after `on`. One that begins after `on` has one day to check. Code sets change with a quarter at the earliest.
     """
-    first = row.conditions.valid_from or ICD10_BEGAN
-    last = min(row.conditions.valid_to or on, on)
+    first = max(row.conditions.valid_from or ICD10_BEGAN, days[0][0])
+    last = min(row.conditions.valid_to or on, days[-1][1], on)
     if last <= first:
         return (first,)
     quarters = (date(year, month, 1) for year in range(first.year, last.year + 1) for month in (1, 4, 7, 10))

@@ -17,11 +17,15 @@ from pathlib import Path
 
 import orjson
 
+from fhir_coder.terminology.history import VERSIONS
 from fhir_coder.terminology.rows import RowReader, cells_of
 from fhir_coder.terminology.table import Row, StoredRows
 
 FORMAT = 1
 """Counts up when the file's layout or the reading of a row changes: older files are made anew."""
+
+COMPILED = ".compiled"
+"""The folder of these files, within the folder of the tables."""
 
 _SCHEMA = """
 CREATE TABLE code (code TEXT PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID;
@@ -105,7 +109,7 @@ def compiled_rows(csv_path: Path, reader: RowReader, digest: str, rows: Iterable
     header = reader.header
     if header is None:
         return {}
-    name = f"{header.id}-{digest[:32]}-{FORMAT}.sqlite"
+    name = f"{file_of(f'{header.id}@{digest[:32]}')}-{FORMAT}.sqlite"
     for folder in _folders(csv_path):
         if (folder / name).is_file():
             return CompiledRows(folder / name, reader)
@@ -164,9 +168,16 @@ def _by_code(connection: sqlite3.Connection) -> Iterator[tuple[str, list[tuple[i
         yield current, lines
 
 
+def file_of(version: str) -> str:
+    """How the names of a version's compiled files begin (`ID@HASH`)."""
+    return "-".join(version.rsplit("@", 1))
+
+
 def _folders(csv_path: Path) -> tuple[Path, Path]:
+    folder = csv_path.parent
+    folder = folder.parent if folder.name == VERSIONS else folder  # a version that is kept shares its compiled rows
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return csv_path.parent / ".compiled", cache / "fhir-coder" / "tables"
+    return folder / COMPILED, cache / "fhir-coder" / "tables"
 
 
 def _writable_folder(csv_path: Path) -> Path:

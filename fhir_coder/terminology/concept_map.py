@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import orjson
-
 from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import Json, Kind, System
-from fhir_coder.terminology.draft import Draft, Source
+from fhir_coder.terminology.draft import Draft
 from fhir_coder.terminology.rows import NEEDS_DETAIL, NOT_BILLABLE, Cells, cells_of, short_name
 from fhir_coder.terminology.table import RELATED, Header, MappingTable, Row
 
@@ -31,7 +29,7 @@ ASKED = (
     *("sex", "age", "encounter_class", "care_setting", "payer", "feed", "laterality", "use", "with"),
     *("valid_from", "valid_to"),
 )
-BROUGHT = ("modifiers", "units", "administration", "unit_price")
+BROUGHT = ("modifiers", "units", "administration", "revenue_code", "unit_price")
 _ORDERED = ("priority", "group", "seventh_character")
 _PLAIN_KEYS = ("title", "version", "publisher", "copyright", "name", "id", "date")
 _HEADER_KEYS = ("kind", "valid_from", "valid_to", "source", "note", "when_unknown", "equal_rows", "layer")
@@ -146,17 +144,6 @@ def _said(name: str, text: str, is_r5: bool) -> Json:
 
 
 # --- reading
-
-
-def concept_map_draft(source: Source) -> Draft:
-    """Read a ConceptMap of R4 or R5. Raises TableError with every fault and the path where it stands."""
-    file = str(source.path)
-    try:
-        resource = orjson.loads(source.path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except (OSError, orjson.JSONDecodeError) as error:
-        text = "cannot be read" if isinstance(error, OSError) else "not JSON"
-        raise TableError(file, [Fault(file, 0, "", text)]) from None
-    return read_concept_map(resource, file)
 
 
 def read_concept_map(resource: Any, file: str) -> Draft:

@@ -52,6 +52,11 @@ def read_table(csv_path: Path, when_unknown: str = "gap") -> tuple[MappingTable 
     return MappingTable(header, str(csv_path), str(csv_path.parent), version, rows), []
 
 
+def header_file(table: Path) -> str:
+    """Where a table's header stands: beside a CSV, in a ConceptMap itself."""
+    return str(table if table.suffix == ".json" else table.with_suffix(".toml"))
+
+
 def table_of(header: Header, file: str, rows: Iterable[Row], version: str = "") -> MappingTable:
     """A table of rows that are at hand."""
     return MappingTable(header, file, str(Path(file).parent), version or f"{header.id}@", _by_code(rows))
@@ -61,10 +66,15 @@ def _rows_of(path: Path, reader: RowReader, digest: str, is_sound: bool) -> Rows
     """All rows by code. Without a sound header nothing is kept, and the rows are read for their faults only."""
     if is_sound and path.stat().st_size >= COMPILED_FROM:
         return compiled_rows(path, reader, digest, read_rows(path, reader))
-    rows = _by_code(read_rows(path, reader))
-    for of_code in rows.values():
+    return rows_by_code(read_rows(path, reader), reader)
+
+
+def rows_by_code(rows: Iterable[Row], reader: RowReader) -> Rows:
+    """Rows by code; those of one code that repeat each other or fit equally well are faults of the reader's."""
+    by_code = _by_code(rows)
+    for of_code in by_code.values():
         reader.compare(of_code)
-    return rows
+    return by_code
 
 
 def read_rows(path: Path, reader: RowReader) -> Iterator[Row]:
@@ -93,6 +103,28 @@ def csv_records(file: str, body: bytes, faults: list[Fault]) -> Iterator[tuple[i
         faults.append(Fault(file, body.count(b"\n", 0, error.start) + 1, "", "not UTF-8"))
         return
     yield from _records(file, io.StringIO(text, newline=""), faults)
+
+
+def file_lines(path: Path, faults: list[Fault]) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a UTF-8 text of any size that are not blank, with their numbers."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            yield from ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, start=1) if line.strip())
+    except UnicodeDecodeError:
+        faults.append(Fault(str(path), _line_not_utf8(path), "", "not UTF-8"))
+    except OSError:
+        faults.append(Fault(str(path), 0, "", "cannot be read"))
+
+
+def file_records(path: Path, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of a UTF-8 CSV of any size, as `csv_records` does; one record at a time is in memory."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield from _records(str(path), stream, faults)
+    except UnicodeDecodeError:
+        faults.append(Fault(str(path), _line_not_utf8(path), "", "not UTF-8"))
+    except OSError:
+        faults.append(Fault(str(path), 0, "", "cannot be read"))
 
 
 def _records(file: str, stream: TextIO, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:

@@ -1,8 +1,9 @@
 """Importing a General Equivalence Mapping of CMS, from ICD-9-CM to ICD-10-CM or ICD-10-PCS.
 
-A line is `source target flags`; the flags are approximate, no map, combination, scenario and choice list. Alternatives
-of one choice list fit equally well: a person chooses. The choice lists of one scenario belong together and become
-groups. Where a code has several scenarios, a person decides first which of them holds: all are listed.
+A line is `source target flags`, with blanks or commas between them; the flags are approximate, no map, combination,
+scenario and choice list. Alternatives of one choice list fit equally well: a person chooses. The choice lists of one
+scenario belong together and become groups. Where a code has several scenarios, a person decides first which of them
+holds: all are listed.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from itertools import groupby
 from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import Kind, System
 from fhir_coder.terminology.draft import Draft, Source
+from fhir_coder.terminology.eras import icd9_dotted
 from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells
 from fhir_coder.terminology.table import Header
-from fhir_coder.terminology.tables import icd9_dotted
 
-_LINE = re.compile(r"(\S+)\s+(\S+)\s+([01])([01])([01])(\d)(\d)")
+_LINE = re.compile(r"([^\s,]+)(?:\s+|,)([^\s,]+)(?:\s+|,)([01])([01])([01])(\d)(\d)")
+_TITLES = re.compile(r"icd_?9\w*,icd_?10\w*,flags?", re.IGNORECASE)
 _ICD9 = re.compile(r"\d{2,5}|E\d{3,4}|V\d{2,4}")
 _ICD10CM = re.compile(r"[A-Z]\d[0-9A-Z]{1,5}")
 _ICD10PCS = re.compile(r"[0-9A-HJ-NP-Z]{7}")
+MAX_BYTES = 64 << 20
+"""The mappings of CMS have about 3 MB: a file this large is another one."""
+
 _NO_MAP = frozenset({"NoDx", "NoPCS"})
 
 
@@ -70,14 +75,18 @@ def gem(source: Source) -> Draft:
 def _lines(source: Source, faults: list[Fault]) -> Iterator[_Line]:
     file = str(source.path)
     try:
-        text = source.path.read_text(encoding="ascii")
+        if source.path.stat().st_size > MAX_BYTES:
+            faults.append(Fault(file, 0, "", f"larger than {MAX_BYTES >> 20} MB: not the mapping of CMS"))
+            return
+        text = source.path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("ascii")
     except (OSError, UnicodeDecodeError):
         faults.append(Fault(file, 0, "", "cannot be read as a text of ASCII characters"))
         return
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
+        plain = line.strip().replace('"', "")
+        if not plain or (number == 1 and _TITLES.fullmatch(plain)):
             continue
-        found = _LINE.fullmatch(line.strip())
+        found = _LINE.fullmatch(plain)
         if not found:
             faults.append(Fault(file, number, "", "not a line of a GEM: source, target and five digits"))
             return

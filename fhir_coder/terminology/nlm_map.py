@@ -134,6 +134,7 @@ class _Reading:
     tell: Callable[[str], None]
     faults: list[Fault] = field(default_factory=list)
     latest: str = ""
+    is_empty: bool = True
     kept: int = 0
     modules: dict[str, int] = field(default_factory=dict)
     refsets: set[str] = field(default_factory=set)
@@ -148,6 +149,7 @@ class _Reading:
         """Yield the active rows of the map."""
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             cells = self._cells(number, line)
+            self.is_empty = False
             if number == 1:
                 if not cells or tuple(cells) != COLUMNS:
                     self.fault(1, "", f"not an RF2 ExtendedMap file: the first line must name {', '.join(COLUMNS)}")
@@ -160,7 +162,9 @@ class _Reading:
 
     def finish(self) -> None:
         """Note what only the whole file tells."""
-        if not self.faults and not self.kept:
+        if not self.faults and self.is_empty:
+            self.fault(0, "", "the file is empty: it was not written whole, or not copied")
+        elif not self.faults and not self.kept:
             others = f"; the file is of {', '.join(sorted(self.refsets))}" if self.refsets else ""
             self.fault(0, "refsetId", f"no active row of reference set {REFSET}{others}")
         if len(self.modules) > 1:

@@ -49,6 +49,7 @@ COLUMNS = (
     "units",
     "administration",
     "seventh_character",
+    "revenue_code",
 )
 """The columns of a table's CSV. A site's table may leave out those it does not need, in any order."""
 
@@ -66,9 +67,10 @@ _CONDITIONAL = (
     *("sex", "age", "encounter_class", "payer", "priority", "valid_from", "valid_to"),
     *("care_setting", "feed", "laterality", "use", "with", "group"),
 )
-_BRINGING = ("modifiers", "units", "administration")
+_BRINGING = ("modifiers", "units", "administration", "revenue_code")
 _GROUPED = frozenset({Kind.DIAGNOSIS, Kind.PROCEDURE, Kind.IMMUNIZATION, Kind.VISIT})
 _PLACE = re.compile(r"\d{2}")
+_REVENUE = re.compile(r"\d{4}")
 _MODIFIER = re.compile(r"[A-Z0-9]{2}")
 _SEVENTHS = re.compile(r"[ADS]{1,3}")
 _PRICE = re.compile(r"\d{1,9}(\.\d{1,4})?")
@@ -282,17 +284,21 @@ class RowReader:
         if not any(cells[name] for name in _BRINGING):
             return NOTHING_MORE
         if header.kind in (Kind.DIAGNOSIS, Kind.FEE, Kind.CONCEPT):
-            self.fault("modifiers", "only rows for services bring modifiers, units or an administration code")
+            text = "only rows for services bring modifiers, units, a revenue code or an administration code"
+            self.fault("modifiers", text)
         elif cells["target_code"] in (NOT_BILLABLE, NEEDS_DETAIL):
             self.fault("modifiers", "nothing to bring: the row names no code to bill")
         modifiers = cells["modifiers"].split()
         if len(modifiers) > MAX_MODIFIERS or not all(map(_MODIFIER.fullmatch, modifiers)):
             self.fault("modifiers", f"not up to {MAX_MODIFIERS} modifiers of two characters, with blanks between them")
+        if cells["revenue_code"] and not _REVENUE.fullmatch(cells["revenue_code"]):
+            self.fault("revenue_code", "not a revenue code: four digits, with the zero in front")
         given = cells["administration"]
         return Brings(
             tuple(_modifier(code) for code in modifiers),
             self._units(cells["units"]),
             self._named(given, System.HCPCS, "administration") if given else None,
+            cells["revenue_code"],
         )
 
     def _units(self, text: str) -> Decimal:
@@ -379,6 +385,7 @@ def _brought(brings: Brings) -> Cells:
         "modifiers": " ".join(modifier.code for modifier in brings.modifiers),
         "units": str(brings.units) if brings.units != 1 else "",
         "administration": f"{short_name(given.system)}|{given.code}" if given else "",
+        "revenue_code": brings.revenue_code,
     }
 
 

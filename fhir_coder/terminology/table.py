@@ -34,11 +34,15 @@ LAYERS = ("payer", "site", "base")
 
 @dataclass(frozen=True, slots=True)
 class Brings:
-    """What a row adds to its target: modifiers, billed units for one of the source, and the code of giving it."""
+    """What a row adds to its target: modifiers, billed units for one of the source, and the code of giving it.
+
+    `revenue_code` is that of the line on an institutional claim.
+    """
 
     modifiers: tuple[Coding, ...] = ()
     units: Decimal = Decimal(1)
     administration: Coding | None = None
+    revenue_code: str = ""
 
 
 NOTHING_MORE = Brings()
@@ -124,16 +128,25 @@ class StoredRows(Mapping[str, tuple[Row, ...]]):
 Rows = Mapping[str, tuple[Row, ...]]
 """All rows of a table by source code, in the order they are asked."""
 
+Days = tuple[tuple[date, date], ...]
+"""Periods of days of service, first and last day inclusive."""
+
+EVERY_DAY: Days = ((date.min, date.max),)
+
 
 @dataclass(frozen=True, slots=True)
 class MappingTable:
-    """A loaded table. `rows` are in memory, or read from a file when asked. `folder` is where it was found."""
+    """A loaded table. `rows` are in memory, or read from a file when asked. `folder` is where it was found.
+
+    `days` are the days of service for which this version of the table is the one in use.
+    """
 
     header: Header
     file: str
     folder: str
     version: str
     rows: Rows
+    days: Days = EVERY_DAY
 
     @property
     def id(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from itertools import combinations
-from pathlib import Path
 
-from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import (
     SYSTEM_TITLES,
     Choice,
@@ -18,27 +19,21 @@ from fhir_coder.model import (
     Gap,
     Kind,
     Origin,
-    System,
     Trace,
+    Validity,
 )
 from fhir_coder.terminology.conditions import overlap
-from fhir_coder.terminology.csv_table import read_table
+from fhir_coder.terminology.eras import KEPT_PLANS, Era, eras_of
 from fhir_coder.terminology.seventh import LACKS_SEVENTH, with_seventh
 from fhir_coder.terminology.table import (
     BROADER,
-    LAYERS,
     MappingTable,
-    Plan,
     Row,
     Undecided,
     fitting_rows,
-    layer_plan,
 )
 
 _NOWHERE = Origin("", "")
-
-KEPT_PLANS = 16_384
-"""Codes whose rows stay in memory after they were asked; about 1 KB each."""
 
 _GAP_ORDER = ("no_code", "no_system", "no_table", "no_row")
 """Gaps that say less the further left; any other reason says more, because rows for the code exist."""
@@ -61,19 +56,64 @@ class TableSummary:
     layer: int
 
 
-class Tables:
-    """Mapping tables in layers; an earlier layer (the site's) goes before a later one (the shipped)."""
+Judge = Callable[[str, str, date], Validity]
+"""What a code set says of a system's code on a day."""
 
-    def __init__(self, layers: Sequence[Sequence[MappingTable]] = ()) -> None:
+
+class Tables:
+    """Mapping tables in layers; an earlier layer (the site's) goes before a later one (the shipped).
+
+    The day of service picks the version of each table. `judge` says whether a target is valid on that day. `state` is
+    the number of the newest activation in the site's folder, and `past` loads the tables as they were after another.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Sequence[MappingTable]] = (),
+        judge: Judge | None = None,
+        state: int = 0,
+        past: Callable[[int], Tables] | None = None,
+    ) -> None:
         self._layers = tuple(tuple(layer) for layer in layers)
-        self._sources = _sources(self._layers)
-        self._plans: dict[tuple[Kind, str, str], Plan] = {}
+        self._eras = eras_of(self._layers)
+        self._begins = [era.begins for era in self._eras]
         self._concepts = _concepts(self._layers)
+        self._judge, self.state, self._past = judge, state, past
+        self._judged: dict[tuple[str, str, date], bool] = {}
+        self._past_tables: dict[int, Tables] = {}
+        self._next: Tables | None = None
 
     @property
     def versions(self) -> tuple[str, ...]:
         """The content versions (`id@hash`) of all tables, in layer order."""
         return tuple(table.version for layer in self._layers for table in layer)
+
+    @property
+    def states(self) -> tuple[int, ...]:
+        """The activations as of which these tables answer, the one asked first in front."""
+        return (self.state, *(self._next.states if self._next else ()))
+
+    def with_layers(self, layers: Sequence[Sequence[MappingTable]]) -> Tables:
+        """Other tables in the place of these, with the same judge and the same past."""
+        return Tables(layers, self._judge, self.state, self._past)
+
+    def as_of(self, states: Collection[int]) -> Tables:
+        """The tables as they were after some activations: what the earliest leaves open the next one decides.
+
+        What all of them leave open is decided as now. Raises TableError where a kept version cannot be read.
+        """
+        tables = self
+        for state in sorted({one for one in states if one < self.state}, reverse=True):
+            earlier = copy(self._at(state))
+            earlier._next = tables
+            tables = earlier
+        return tables
+
+    def _at(self, state: int) -> Tables:
+        assert self._past is not None, "tables that were activated know how to load their past"
+        if state not in self._past_tables:
+            self._past_tables[state] = self._past(state)
+        return self._past_tables[state]
 
     def choose(
         self, kind: Kind, concept: Concept, context: CodingContext, origin: Origin, chart_key: str
@@ -83,6 +123,14 @@ class Tables:
         Every coding of the concept is looked up; choices that differ are a gap. The first row that fits wins, layer by
         layer, in a layer by ascending priority: a site overrides one row without copying the table.
         """
+        answer = self._choose(kind, concept, context, origin, chart_key)
+        if self._next is not None and isinstance(answer, Gap):
+            return self._next.choose(kind, concept, context, origin, chart_key)
+        return answer
+
+    def _choose(
+        self, kind: Kind, concept: Concept, context: CodingContext, origin: Origin, chart_key: str
+    ) -> Choice | Gap:
         codings = concept.codings
         if len(codings) == 1:
             return self._answer(kind, codings[0], context, origin, chart_key)
@@ -95,28 +143,40 @@ class Tables:
             return _gap_between(choices, origin, chart_key)
         return choices[0]
 
-    def has(self, kind: Kind, concept: Concept) -> bool:
-        """Say whether any row stands for any coding of a concept."""
-        return any(self._plan(kind, coding) for coding in concept.codings)
+    def has(self, kind: Kind, concept: Concept, on: date | None = None) -> bool:
+        """Say whether any row stands for any coding of a concept on a day of service, or on any day."""
+        if any(era.plan(kind, coding) for coding in concept.codings for era in self._eras_of(on)):
+            return True
+        return self._next is not None and self._next.has(kind, concept, on)
 
     def tables_for(self, kind: Kind, system: str) -> tuple[MappingTable, ...]:
         """The tables that translate a system's codes for this kind, in the order they are asked."""
-        return tuple(table for layer in self._sources.get((kind, system), ()) for table in layer)
+        found = (table for era in self._eras for layer in era.sources.get((kind, system), ()) for table in layer)
+        return tuple({table.version: table for table in found}.values())
 
     def asked_together(self) -> Iterator[tuple[MappingTable, ...]]:
         """Yield the tables that are asked about the same codes at the same time."""
-        for layers in self._sources.values():
-            yield from layers
+        told = set[tuple[str, ...]]()
+        for together in (one for era in self._eras for layers in era.sources.values() for one in layers):
+            versions = tuple(table.version for table in together)
+            if versions not in told:
+                told.add(versions)
+                yield together
 
     def table(self, table_id: str) -> MappingTable | None:
-        """The table of an id, the uppermost layer's; None where there is none."""
+        """The table of an id, the uppermost layer's, in the version activated last; None where there is none."""
         return next((table for layer in self._layers for table in layer if table.id == table_id), None)
+
+    def only(self, table_id: str) -> Tables:
+        """The table of an id in all its layers and versions, without the other tables."""
+        layers = [[table for table in layer if table.id == table_id] for layer in self._layers]
+        return Tables(layers, self._judge, self.state)
 
     def price(self, code: Coding, context: CodingContext, origin: Origin = _NOWHERE) -> tuple[Decimal, Trace] | None:
         """Find the price of one unit of a billing code in the fee tables; None where no single row fits."""
-        found = fitting_rows(self._plan(Kind.FEE, code), context)
-        if isinstance(found, Undecided) or found[0].unit_price is None:
-            return None
+        found = self._fitting(Kind.FEE, code, context)
+        if found is None or isinstance(found, Undecided) or found[0].unit_price is None:
+            return self._next.price(code, context, origin) if self._next else None
         return found[0].unit_price, _trace(found[0], code, origin)
 
     def concept(self, table_id: str) -> dict[str, str]:
@@ -143,103 +203,83 @@ class Tables:
             for table in layer
         ]
 
-    def _plan(self, kind: Kind, coding: Coding) -> Plan:
-        """All layers' rows for a code, the upper layer's first: where none of those fits, the next layer is asked."""
-        key = (kind, coding.system, coding.code)
-        plan = self._plans.get(key)
-        if plan is None:
-            if len(self._plans) >= KEPT_PLANS:
-                self._plans.clear()
-            plan = self._plans[key] = self._new_plan(kind, coding)
-        return plan
+    def _eras_of(self, on: date | None) -> Sequence[Era]:
+        """The times that a day of service may be of."""
+        if on is None or len(self._eras) == 1:
+            return self._eras
+        return (self._eras[bisect_right(self._begins, on) - 1],)
 
-    def _new_plan(self, kind: Kind, coding: Coding) -> Plan:
-        code = icd9_dotted(coding.code, kind) if coding.system == System.ICD9CM else coding.code
-        layers = (
-            layer_plan(row for table in layer for row in table.rows.get(code, ()))
-            for layer in self._sources.get((kind, coding.system), ())
-        )
-        return tuple(layer for layer in layers if layer)
+    def _fitting(self, kind: Kind, coding: Coding, context: CodingContext) -> tuple[Row, ...] | Undecided | None:
+        """The rows that fit; None where there is none for the code."""
+        eras = self._eras_of(context.service_date)
+        if len(eras) == 1:
+            plan = eras[0].plan(kind, coding)
+            return fitting_rows(plan, context) if plan else None
+        plans = [era.plan(kind, coding) for era in eras]
+        found = [fitting_rows(plan, context) if plan else None for plan in plans]
+        if len({_answers(one) for one in found}) == 1:
+            return found[-1]
+        # Without a day of service nobody knows which version is meant, and they say different things.
+        rows = (row for plan in plans for layer in plan for tiers in layer for tier in tiers for row in tier)
+        return Undecided("unknown_context", tuple(rows), ("service date",))
 
     def _answer(
         self, kind: Kind, coding: Coding, context: CodingContext, origin: Origin, chart_key: str
     ) -> Choice | Gap:
-        plan = self._plan(kind, coding)
-        if not plan:
+        found = self._fitting(kind, coding, context)
+        if found is None:
             reason = self._why_no_row(kind, coding)
             text = _TEXTS[reason](kind, coding.system)
             return Gap(chart_key, origin, coding.system, coding.code, reason, text)
-        found = fitting_rows(plan, context)
         if isinstance(found, Undecided):
             rows, reason, text = found.rows, found.reason, _undecided(found)
         else:
             rows = found
             problem = _problem(rows, context)
             if problem is None:
-                return _choice(rows, coding, context, origin)
+                choice = _choice(rows, coding, context, origin)
+                problem = self._not_valid(choice, context.service_date)
+                if problem is None:
+                    return choice
             reason, text = problem
         return Gap(chart_key, origin, coding.system, coding.code, reason, text, _display(rows))
+
+    def _not_valid(self, choice: Choice, on: date | None) -> tuple[str, str] | None:
+        """Why a choice may not be billed on a day: a code of it that its code set does not have then."""
+        if self._judge is None or on is None:
+            return None
+        for one in _flat(choice) if choice.also else (choice,):
+            if one.code and not self._is_valid(one.code, on):
+                return _target_not_valid(one)
+        return None
+
+    def _is_valid(self, code: Coding, on: date) -> bool:
+        """Whether a code set may have a code on a day; asked once, as visits of one day share their codes."""
+        key = (code.system, code.code, on)
+        known = self._judged.get(key)
+        if known is None:
+            assert self._judge is not None
+            if len(self._judged) >= KEPT_PLANS:
+                self._judged.clear()
+            known = self._judged[key] = self._judge(*key) is not Validity.INVALID
+        return known
 
     def _why_no_row(self, kind: Kind, coding: Coding) -> str:
         if not coding.code:
             return "no_code"
         if not coding.system:
             return "no_system"
-        return "no_row" if (kind, coding.system) in self._sources else "no_table"
+        return "no_row" if any((kind, coding.system) in era.sources for era in self._eras) else "no_table"
 
 
-# --- loading --------------------------------------------------------------------------------------
+def _answers(found: tuple[Row, ...] | Undecided | None) -> object:
+    """What rows that fit say, to tell whether two versions say the same."""
+    if isinstance(found, Undecided):
+        return found.reason, found.missing
+    return None if found is None else tuple(row.answer for row in found)
 
 
-def load_tables(folders: Sequence[Path], ids: Collection[str] | None = None, when_unknown: str = "gap") -> Tables:
-    """Load the tables of all folders, the first folder's going before the next one's.
-
-    `ids` names the tables to use; None uses all. `when_unknown` holds for tables whose header does not say it. Raises
-    TableError with every fault of every table.
-    """
-    layers, faults = read_layers(folders, when_unknown)
-    if ids is not None:
-        known = {table.id for layer in layers for table in layer}
-        if not faults:
-            faults += [Fault("", 0, name, "no folder has a table of this id") for name in sorted(set(ids) - known)]
-        layers = [[table for table in layer if table.id in ids] for layer in layers]
-    if faults:
-        raise TableError("the set of mapping tables", faults)
-    return Tables(layers)
-
-
-def read_layers(folders: Sequence[Path], when_unknown: str = "gap") -> tuple[list[list[MappingTable]], list[Fault]]:
-    """Read every folder's sound tables, and list the faults of the others. Subfolders are not looked into."""
-    layers, faults = [], []
-    for folder in folders:
-        tables, found = _read_layer(folder, when_unknown)
-        layers.append(tables)
-        faults += found
-    return layers, faults
-
-
-def _read_layer(folder: Path, when_unknown: str) -> tuple[list[MappingTable], list[Fault]]:
-    if not folder.is_dir():
-        return [], [Fault(str(folder), 0, "", "no such folder")]
-    tables: list[MappingTable] = []
-    faults = [
-        Fault(str(path), 0, "", "a header file without its CSV")
-        for path in sorted(folder.glob("*.toml"))
-        if not path.with_suffix(".csv").exists()
-    ]
-    files_of: dict[str, str] = {}
-    for path in sorted(folder.glob("*.csv")):
-        table, found = read_table(path, when_unknown)
-        faults += found
-        if table is None:
-            continue
-        if table.id in files_of:
-            text = f"the id is taken by {files_of[table.id]}"
-            faults.append(Fault(str(path.with_suffix(".toml")), 0, "id", text))
-            continue
-        files_of[table.id] = path.name
-        tables.append(table)
-    return tables, faults
+# --- rows of several tables ------------------------------------------------------------------------
 
 
 def equal_rows_of(tables: Sequence[MappingTable]) -> Iterator[tuple[MappingTable, Row, MappingTable, Row]]:
@@ -260,34 +300,10 @@ def _fit_equally(one: Row, other: Row) -> bool:
     )
 
 
-Sources = dict[tuple[Kind, str], tuple[tuple[MappingTable, ...], ...]]
-
-
-def _sources(layers: Iterable[Sequence[MappingTable]]) -> Sources:
-    """The tables to ask, by kind and source system: by layer, and in a layer those that have rows for it."""
-    sources: Sources = {}
-    ranked = (
-        [table for table in layer if (table.header.layer or "site") == rank] for layer in layers for rank in LAYERS
-    )
-    for of_rank in ranked:
-        asked: dict[tuple[Kind, str], tuple[MappingTable, ...]] = {}
-        for table in of_rank:
-            key = (table.kind, table.source_system)
-            asked[key] = (*asked.get(key, ()), table)
-        for key, tables in asked.items():
-            sources[key] = (*sources.get(key, ()), tables)
-    return sources
-
-
-def icd9_dotted(code: str, kind: Kind) -> str:
-    """Write an ICD-9-CM code with its dot, as tables have it; feeds often leave it out."""
-    whole = 2 if kind is Kind.PROCEDURE else 4 if code.startswith("E") else 3
-    return code if "." in code or len(code) <= whole else f"{code[:whole]}.{code[whole:]}"
-
-
 def _concepts(layers: Sequence[Sequence[MappingTable]]) -> dict[str, dict[str, str]]:
     concepts: dict[str, dict[str, str]] = {}
-    for table in (table for layer in reversed(layers) for table in layer if table.kind is Kind.CONCEPT):
+    # Within a layer the version activated last stands in front.
+    for table in (table for layer in reversed(layers) for table in reversed(layer) if table.kind is Kind.CONCEPT):
         answers = {code: rows[0].target.code for code, rows in table.rows.items() if rows[0].target}
         concepts.setdefault(table.id, {}).update(answers)
     return concepts
@@ -314,7 +330,7 @@ def _choice(rows: Sequence[Row], source: Coding, context: CodingContext, origin:
         given = brings.administration
         also = (Choice(given, _trace(row, source, origin, given)),) if given else ()
         trace = _trace(row, source, origin, target)
-        return Choice(target, trace, row.unit_price, brings.modifiers, brings.units, also)
+        return Choice(target, trace, row.unit_price, brings.modifiers, brings.units, also, brings.revenue_code)
     choices = [_choice((row,), source, context, origin) for row in rows]
     with_code = [choice for choice in choices if choice.code]
     if not with_code:
@@ -364,6 +380,15 @@ def _seventh_problem(row: Row, target: Coding, context: CodingContext) -> tuple[
     return "unknown_context", (
         f"The episode of care is not known, and {target.code} (row {_place(row)}) needs it for its 7th character: "
         f"choose the code.{_advice((row,))}"
+    )
+
+
+def _target_not_valid(choice: Choice) -> tuple[str, str]:
+    trace = choice.trace
+    title = SYSTEM_TITLES.get(trace.system, trace.system)
+    return "target_not_valid", (
+        f"Row {trace.table}:{trace.row} gives {trace.code}, which is not a valid {title} code on the day of service: "
+        "end the row and write one for the days after, or choose the code."
     )
 
 
@@ -424,16 +449,21 @@ _UNDECIDED_TEXTS: Mapping[str, Callable[[Undecided], str]] = {
 }
 
 
-def _system_title(system: str) -> str:
-    return SYSTEM_TITLES.get(system, "code of this system")
+def _code_title(system: str) -> str:
+    title = SYSTEM_TITLES.get(system, "code of its system")
+    return title if "code" in title else f"{title} code"
+
+
+def _codes_title(system: str) -> str:
+    return _code_title(system).replace("code", "codes", 1)
 
 
 _TEXTS: Mapping[str, Callable[[Kind, str], str]] = {
     "no_row": lambda kind, system: (
-        f"No {kind} table has a row for this {_system_title(system)}: add a row, or choose the code."
+        f"No {kind} table has a row for this {_code_title(system)}: add a row, or choose the code."
     ),
     "no_table": lambda kind, system: (
-        f"There is no {kind} table for a {_system_title(system)}: add one, or choose the code."
+        f"There is no {kind} table for {_codes_title(system)}: add one, or choose the code."
     ),
     "no_system": lambda kind, _: (
         f"The sender named no code system for this {kind}: have the sender name it, or choose the code."

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from fhir_coder.model import Choice, Coding, CodingContext, Concept, Gap, Json, Kind, Origin
+from fhir_coder.model import Choice, Coding, CodingContext, Concept, Gap, Json, Kind, Origin, System, Trace
+from fhir_coder.terminology.eras import icd9_dotted
+from fhir_coder.terminology.table import Row
 from fhir_coder.terminology.tables import Tables
 
 ASKED_KINDS = (Kind.IMMUNIZATION, Kind.DIAGNOSIS, Kind.PROCEDURE, Kind.CHARGE, Kind.VISIT)
@@ -42,16 +44,40 @@ class Translation:
         }
 
 
-def translate(tables: Tables, coding: Coding, context: CodingContext, kind: Kind | None = None) -> Translation:
-    """Translate a code as a chart's fact with this context would be; of no kind: by the first kind that has rows."""
-    concept = Concept((coding,))
-    known = [one for one in ASKED_KINDS if tables.has(one, concept)]
-    served = [one for one in ASKED_KINDS if tables.tables_for(one, coding.system)]
-    asked = kind or next(iter(known or served), Kind.DIAGNOSIS)
-    answer = tables.choose(asked, concept, context, _ORIGIN, "")
+def translate(
+    tables: Tables, asked: Coding | Concept, context: CodingContext, kind: Kind | None = None, target: str = ""
+) -> Translation:
+    """Translate a code, or a concept of several, as a chart's fact with this context would be.
+
+    Of no kind: by the first kind that has rows, in tables that lead to the system `target` where one is named.
+    """
+    concept = asked if isinstance(asked, Concept) else Concept((asked,))
+    answer = tables.choose(kind or _first_kind(tables, concept, target), concept, context, _ORIGIN, "")
     if isinstance(answer, Gap):
         return Translation(gap=answer)
     return Translation((answer, *answer.also))
+
+
+def _first_kind(tables: Tables, concept: Concept, target: str) -> Kind:
+    served = [kind for kind in (*ASKED_KINDS, Kind.CONCEPT) if _is_served(tables, kind, concept, target)]
+    known = (kind for kind in served if tables.has(kind, concept))
+    return next(known, next(iter(served), Kind.DIAGNOSIS))
+
+
+def _is_served(tables: Tables, kind: Kind, concept: Concept, target: str) -> bool:
+    asked = (table for coding in concept.codings for table in tables.tables_for(kind, coding.system))
+    return any(not target or target in table.header.target_systems for table in asked)
+
+
+def row_of(tables: Tables, trace: Trace) -> Row | None:
+    """The row that a trace names; None where these tables have another version."""
+    source = trace.source
+    for kind in Kind:
+        for table in tables.tables_for(kind, source.system):
+            if table.version == trace.version:
+                code = icd9_dotted(source.code, kind) if source.system == System.ICD9CM else source.code
+                return next((row for row in table.rows.get(code, ()) if row.line == trace.row), None)
+    return None
 
 
 def born(age: str, on: date) -> date:
@@ -97,6 +123,8 @@ def _target(choice: Choice) -> Json:
         target["note"] = trace.note
     if choice.modifiers:
         target["modifiers"] = [modifier.code for modifier in choice.modifiers]
+    if choice.revenue_code:
+        target["revenue_code"] = choice.revenue_code
     if choice.units != 1:
         target["units"] = choice.units
     if choice.unit_price is not None:

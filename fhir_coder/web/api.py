@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +22,13 @@ from fhir_coder.store.messages import Incoming, Kept
 from fhir_coder.web.auth import SecurityHeaders, token_needed
 from fhir_coder.web.body import HL7V2_TYPES, read_body
 from fhir_coder.web.console import console_routes
+from fhir_coder.web.fhir_capability import Offer
 from fhir_coder.web.fhir_checks import FhirFeed
-from fhir_coder.web.fhir_routes import FhirPlace, fhir_routes, metadata_route
+from fhir_coder.web.fhir_routes import FhirPlace, fhir_routes, metadata_route, nothing_else
+from fhir_coder.web.payer_routes import PayerAccess, jwks_route, notification_routes
 from fhir_coder.web.refusal import RefusalError, not_stored, refuse
+from fhir_coder.web.terminology_routes import openapi_route, terminology_routes
+from fhir_coder.web.terminology_service import Terminology
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +50,44 @@ class WebAccess:
     token: str
     feeds: tuple[FeedAccess, ...]
     max_body_bytes: int
+    payers: PayerAccess | None = None
 
 
-def create_app(ledger: Ledger, desk: IntakeDesk, access: WebAccess) -> FastAPI:
-    """The web application."""
+def create_app(ledger: Ledger, desk: IntakeDesk, access: WebAccess, terminology: Terminology | None = None) -> FastAPI:
+    """The web application. `terminology`: the tables and code sets that others may ask too."""
     web = FastAPI(title="fhir_coder", docs_url=None, redoc_url=None, openapi_url=None)
     web.add_middleware(SecurityHeaders)
     web.add_exception_handler(RefusalError, refuse)
     guard = [Depends(token_needed(access.token, with_basic=True))]
-    web.include_router(_health_route(ledger))
+    web.include_router(_health_route(ledger, desk))
     web.include_router(_machine_routes(ledger), dependencies=guard)
     web.include_router(console_routes(ledger), dependencies=guard)
+    if access.payers:
+        _include_payers(web, ledger, access.payers, access.max_body_bytes)
+    if terminology:
+        web.include_router(openapi_route())
+        web.include_router(terminology_routes(terminology), dependencies=[Depends(token_needed(access.token))])
+        if not access.feeds:
+            web.include_router(metadata_route(Offer(False, True, bool(access.token)), terminology))
+            web.include_router(nothing_else(False, True))
     short = [("", feed) for feed in access.feeds[:1]]
     for prefix, feed in short + [(f"/feeds/{feed.name}", feed) for feed in access.feeds]:
         routes = _feed_routes(feed.name, desk, access.max_body_bytes)
         place = FhirPlace(FhirFeed(feed.name, feed.rejects_invalid), desk, f"{prefix}/fhir", access.max_body_bytes)
         guarded = [Depends(token_needed(feed.token))]
-        web.include_router(metadata_route(bool(feed.token)), prefix=prefix)
+        asked = terminology if not prefix else None
+        web.include_router(metadata_route(Offer(True, bool(asked), bool(feed.token)), asked), prefix=prefix)
         web.include_router(routes, prefix=prefix, dependencies=guarded)
         web.include_router(fhir_routes(place), prefix=prefix, dependencies=guarded)
+        web.include_router(nothing_else(True, bool(asked)), prefix=prefix, dependencies=guarded)
     return web
+
+
+def _include_payers(web: FastAPI, ledger: Ledger, access: PayerAccess, limit: int) -> None:
+    if access.keys:
+        web.include_router(jwks_route(access.keys))
+    for payer in access.tokens:
+        web.include_router(notification_routes(ledger, payer, access, limit))
 
 
 def _feed_routes(feed: str, desk: IntakeDesk, limit: int) -> APIRouter:
@@ -72,7 +96,7 @@ def _feed_routes(feed: str, desk: IntakeDesk, limit: int) -> APIRouter:
     @routes.post("/hl7v2")
     async def post_hl7v2(request: Request) -> Response:
         body = await read_body(request, HL7V2_TYPES, limit)
-        content = await asyncio.to_thread(_content, feed, body)
+        content = await asyncio.to_thread(_content, feed, body, request.client.host if request.client else "")
         kept = await _kept(desk, content.messages)
         answers = answer_frame(content, kept, utc_now(), "auto")
         return Response(b"".join(answers), media_type="application/hl7-v2", status_code=200 if answers else 204)
@@ -88,21 +112,53 @@ async def _kept(desk: IntakeDesk, incoming: Sequence[Incoming]) -> Sequence[Kept
         raise not_stored() from None
 
 
-def _content(feed: str, body: bytes) -> FrameContent:
-    content = frame_content(feed, body)
+def _content(feed: str, body: bytes, host: str) -> FrameContent:
+    content = frame_content(feed, body, host)
     return FrameContent((incoming_v2(feed, body),)) if content.is_blank else content
 
 
-def _health_route(ledger: Ledger) -> APIRouter:
-    routes = APIRouter()
+_LOOK_EVERY = 5.0
+"""Seconds that a trial of the disk counts for: whoever asks more often costs nothing more."""
+_TRIAL = 20.0
+"""Seconds that a trial may take."""
 
-    @routes.get("/health")
-    def health() -> Json:
+
+class _Health:
+    """Whether a message could be taken now: the ledger can be read, and a write to the inbox reaches the disk."""
+
+    def __init__(self, ledger: Ledger, desk: IntakeDesk) -> None:
+        self._ledger, self._desk = ledger, desk
+        self._lock = threading.Lock()
+        self._is_kept, self._until = False, 0.0
+
+    def check(self) -> None:
+        """Raise RefusalError where the ledger cannot be read or nothing can be kept."""
         try:
-            with ledger.reading() as connection:
+            with self._ledger.reading() as connection:
                 work.next_due_at(connection)
         except Exception:
             raise RefusalError(503, "exception", "the ledger cannot be read") from None
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._is_kept = self._try()
+                self._until = time.monotonic() + _LOOK_EVERY
+        if not self._is_kept:
+            raise RefusalError(503, "exception", "nothing can be written: messages cannot be kept")
+
+    def _try(self) -> bool:
+        try:
+            self._desk.keep_together(()).result(_TRIAL)
+        except Exception:  # logged at the desk
+            return False
+        return True
+
+
+def _health_route(ledger: Ledger, desk: IntakeDesk) -> APIRouter:
+    routes, known = APIRouter(), _Health(ledger, desk)
+
+    @routes.get("/health")
+    def health() -> Json:
+        known.check()
         return {"status": "ok"}
 
     return routes

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
 from fhir_coder import __version__
 from fhir_coder.fhir import BILLED_TYPES
 from fhir_coder.model import Json
+from fhir_coder.web.terminology_capability import RESOURCES
 
 _RESOURCE: Json = {
     "interaction": [{"code": "create"}, {"code": "update"}, {"code": "delete"}],
@@ -24,10 +26,22 @@ _DOCUMENTATION = (
 )
 
 
-def capability_statement(token_asked: bool, since: date) -> Json:
-    """The CapabilityStatement of one feed. `since`: when the service was started."""
+_TERMINOLOGY = "Tables and code sets that claims are coded by are asked with the token of [http]: see /openapi.json."
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is offered below an address: taking records for a feed, the terminology of the service, with a token."""
+
+    takes_records: bool
+    has_terminology: bool = False
+    token_asked: bool = False
+
+
+def capability_statement(offer: Offer, since: date, fhir_version: str = "4.0.1") -> Json:
+    """The CapabilityStatement of one address. `since`: when the service was started."""
     security: Json = {"cors": False}
-    if token_asked:
+    if offer.token_asked:
         security["description"] = "A bearer token in Authorization (RFC 6750)."
     return {
         "resourceType": "CapabilityStatement",
@@ -36,15 +50,26 @@ def capability_statement(token_asked: bool, since: date) -> Json:
         "kind": "instance",
         "software": {"name": "fhir_coder", "version": __version__},
         "implementation": {"description": "A billing adapter: takes clinical and financial records, sends claims"},
-        "fhirVersion": "4.0.1",
+        "fhirVersion": fhir_version,
         "format": ["application/fhir+json", "json"],
         "rest": [
             {
                 "mode": "server",
-                "documentation": _DOCUMENTATION,
+                "documentation": " ".join(_documentation(offer)),
                 "security": security,
-                "resource": [{"type": name} | _RESOURCE for name in sorted(BILLED_TYPES - {"Bundle"})],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "resource": _resources(offer),
+                **({"interaction": [{"code": "transaction"}, {"code": "batch"}]} if offer.takes_records else {}),
             }
         ],
     }
+
+
+def _documentation(offer: Offer) -> list[str]:
+    told = [_DOCUMENTATION] if offer.takes_records else []
+    return [*told, _TERMINOLOGY] if offer.has_terminology else told
+
+
+def _resources(offer: Offer) -> list[Json]:
+    types = sorted(BILLED_TYPES - {"Bundle"}) if offer.takes_records else []
+    resources = [{"type": name} | _RESOURCE for name in types]
+    return sorted([*resources, *(RESOURCES if offer.has_terminology else ())], key=lambda one: str(one["type"]))

@@ -34,7 +34,9 @@ async def read_fhir_body(request: Request, limit: int) -> bytes:
 
 def check_accept(request: Request) -> None:
     """Raises RefusalError (406) for a sender that takes no JSON."""
-    wanted = request.query_params.get("_format") or request.headers.get("accept", "") or "*/*"
+    # A `+` that nobody escaped is a blank in an address.
+    named = request.query_params.get("_format", "").replace("fhir json", "fhir+json")
+    wanted = named or request.headers.get("accept", "") or "*/*"
     ranges = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
     if not ranges & _JSON_RANGES and "json" not in ranges:
         raise RefusalError(406, "not-supported", "answers are application/fhir+json")

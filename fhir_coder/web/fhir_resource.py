@@ -84,7 +84,7 @@ def put(feed: FhirFeed, body: bytes, name: tuple[str, str], if_match: str) -> Se
 def deleted(feed: FhirFeed, name: tuple[str, str], if_match: str) -> Sent:
     """A resource to be taken back. Raises RefusalError.
 
-    A request without a body is kept as the Bundle that says the same.
+    A request without a body is kept as the Bundle that says the same; its type names what was asked for.
     """
     resource_type, resource_id = name
     check_address(resource_type, resource_id)
@@ -93,7 +93,7 @@ def deleted(feed: FhirFeed, name: tuple[str, str], if_match: str) -> Sent:
     one = Interaction(
         "DELETE", resource_type, "Bundle.entry[0].request", resource_id, only_version=version_wanted(if_match)
     )
-    incoming = Incoming(feed.name, Header(MessageFormat.FHIR, "Bundle"), body)
+    incoming = Incoming(feed.name, Header(MessageFormat.FHIR, f"{fhir.DELETE}{resource_type}"), body)
     return OneResource(Asked(incoming, (one,), checked=True), {})
 
 

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from fhir_coder.claims import to_bytes
 from fhir_coder.fhir import KNOWN_TYPES
 from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.store.fhir_resources import Filed
 from fhir_coder.store.ledger import utc_now
 from fhir_coder.web import fhir_resource
 from fhir_coder.web.fhir_answer import Sent
-from fhir_coder.web.fhir_capability import capability_statement
+from fhir_coder.web.fhir_capability import Offer, capability_statement
 from fhir_coder.web.fhir_checks import FhirFeed
 from fhir_coder.web.fhir_conditions import check_accept, preferred_return, read_fhir_body
-from fhir_coder.web.refusal import FHIR_JSON, RefusalError, not_stored
+from fhir_coder.web.refusal import RefusalError, not_stored
+from fhir_coder.web.terminology_capability import terminology_capabilities
+from fhir_coder.web.terminology_routes import asked, fhir_answer, fhir_version, methods_at, not_done_here
+from fhir_coder.web.terminology_service import Terminology
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -51,15 +53,31 @@ async def _done(future: Future[Sequence[Filed]]) -> list[Filed]:
     return list(filed)
 
 
-def metadata_route(token_asked: bool) -> APIRouter:
+def metadata_route(offer: Offer, terminology: Terminology | None = None) -> APIRouter:
     """`GET /fhir/metadata`, which is open to everybody: it shows nothing that was sent."""
-    routes = APIRouter()
-    said = to_bytes(capability_statement(token_asked, utc_now().date()))
+    routes, since = APIRouter(), utc_now().date()
 
-    @routes.get("/fhir/metadata")
-    def metadata(request: Request) -> Response:
-        check_accept(request)
-        return Response(said, media_type=FHIR_JSON)
+    @routes.api_route("/fhir/metadata", methods=["GET", "HEAD"])
+    async def metadata(request: Request) -> Response:
+        version, mode = fhir_version(request), request.query_params.get("mode", "full")
+        if mode not in ("full", "normative", "terminology"):
+            raise RefusalError(400, "value", "mode is full, normative or terminology")
+        if terminology and mode == "terminology":
+            sets = await asked(terminology, terminology.sets)
+            return fhir_answer(terminology_capabilities(sets, since, version), version)
+        return fhir_answer(capability_statement(offer, since, version), version)
+
+    return routes
+
+
+def nothing_else(takes_records: bool, has_terminology: bool) -> APIRouter:
+    """What is below /fhir and nothing of all this: 405 where something else may be asked there, or 404."""
+    routes = APIRouter()
+
+    @routes.api_route("/fhir", methods=_METHODS)
+    @routes.api_route("/fhir/{rest:path}", methods=_METHODS)
+    async def refuse(rest: str = "") -> Response:
+        raise _not_there(rest, takes_records, has_terminology)
 
     return routes
 
@@ -88,18 +106,21 @@ def fhir_routes(place: FhirPlace) -> APIRouter:
         only, name = request.headers.get("if-match", ""), (resource_type, resource_id)
         return await place.answer(request, lambda _: fhir_resource.deleted(feed, name, only))
 
-    @routes.api_route("/fhir", methods=_METHODS)
-    @routes.api_route("/fhir/{rest:path}", methods=_METHODS)
-    async def nothing_else(rest: str = "") -> Response:
-        raise _not_there(rest)
-
     return routes
 
 
-def _not_there(rest: str) -> RefusalError:
-    parts = rest.split("/") if rest else []
-    takes = {0: "POST", 1: "POST", 2: "PUT, DELETE"}.get(len(parts))
-    if takes and (not parts or parts[0] in KNOWN_TYPES):
-        text = "this is not done here: see the CapabilityStatement at metadata"
-        return RefusalError(405, "not-supported", text, {"Allow": takes})
+def _not_there(rest: str, takes_records: bool, has_terminology: bool) -> RefusalError:
+    allowed = [*_of_records(rest)] if takes_records else []
+    allowed += methods_at(rest) if has_terminology else []
+    allowed += ["GET", "HEAD"] if rest == "metadata" else []
+    if allowed:
+        return not_done_here(allowed)
     return RefusalError(404, "not-found", "there is nothing at this address")
+
+
+def _of_records(rest: str) -> Sequence[str]:
+    parts = rest.split("/") if rest else []
+    if parts and parts[0] not in KNOWN_TYPES:
+        return ()
+    is_id = len(parts) == 2 and not parts[1].startswith(("$", "_"))
+    return {0: ("POST",), 1: ("POST",), 2: ("PUT", "DELETE") if is_id else ()}.get(len(parts), ())

@@ -17,11 +17,17 @@ _RETRY_AFTER = "30"
 
 
 class RefusalError(Exception):
-    """A request that is not taken. `code` is of FHIR's issue-type, `text` never holds what was sent."""
+    """A request that is not taken. `code` is of FHIR's issue-type, `text` never holds what was sent.
 
-    def __init__(self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> None:
+    `expression` is the FHIRPath of what is at fault, where that is one element or parameter.
+    """
+
+    def __init__(
+        self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None, *, expression: str = ""
+    ) -> None:
         super().__init__(text)
         self.status, self.code, self.text, self.headers = status, code, text, dict(headers or {})
+        self.expression = expression
 
 
 def not_stored() -> RefusalError:
@@ -36,7 +42,7 @@ async def refuse(request: Request, error: Exception) -> Response:
     # The rest of a body that was not read would be taken for the next request.
     headers = error.headers | ({"Connection": "close"} if error.status == 413 else {})
     if "fhir" in request.url.path.split("/"):
-        return outcome(error.status, [issue("error", error.code, error.text)], headers)
+        return outcome(error.status, [issue("error", error.code, error.text, error.expression)], headers)
     return PlainTextResponse(error.text, error.status, headers)
 
 

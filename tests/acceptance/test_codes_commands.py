@@ -98,7 +98,7 @@ def test_a_faulty_file_is_refused_and_nothing_changes(run: Run, config: Path, tm
         (("codes", "show", "I10", "--date", "2026-13-01"), "--date: no such day"),
         (("codes", "search", "x", "--system", "nope"), "--system: write one of icd10cm"),
         (("tables", "import", "gem", __file__, "--covers-from", "2026-01-01"), "are for code sets"),
-        (("tables", "import", "cpt", __file__, "--id", "x"), "are for mapping tables"),
+        (("tables", "import", "cpt", __file__, "--id", "x"), "are not for code sets"),
         (("tables", "import", "cpt", __file__, "--covers-from", "2026"), "--covers-from:"),
     ],
 )

@@ -18,7 +18,7 @@ import pytest
 import requests
 from sqlalchemy import func, select
 
-from fhir_coder.queries import list_claims, list_messages
+from fhir_coder.queries import MessageSearch, list_claims, list_messages
 from fhir_coder.scenarios import Scenario
 from fhir_coder.settings import example_settings, read_settings, to_toml
 from fhir_coder.store.inbox import inbox_path
@@ -129,9 +129,27 @@ def test_a_batch_file_whose_trailer_announces_more_than_came_is_told_and_kept(tr
     wait_for(lambda: names_in(trial.inbox / "done") == ["batch.hl7"])
     assert stored(trial) == ["M000000", "M000001"]
     told = [json.loads(line) for line in trial.log_of("adapter").splitlines() if "declared" in line]
-    assert [(line["event"], line["where"], line["declared"], line["found"]) for line in told] == [
-        ("batch_miscounted", "BTS[1]-1", 3, 2)
+    number = (trial.inbox / "done" / "batch.hl7").stat().st_ino
+    assert [(line["event"], line["file"], line["where"], line["declared"], line["found"]) for line in told] == [
+        ("batch_miscounted", number, "BTS[1]-1", 3, 2)
     ]
+
+
+def test_a_broken_line_and_a_file_that_is_cut_off_say_which_file_without_its_name(trial: Trial) -> None:
+    trial.start_adapter()
+    put(trial, "Poisonname.ndjson", b'{"resourceType":"Basic"}\n{"resourceType":\n{"resourceType":"List"}\n')
+    put(trial, "cut-Poisonname.hl7.gz", gzip.compress(mfn(1, 4))[:-9])
+    wait_for(lambda: len(names_in(trial.inbox / "failed")) == 2)
+    numbers = {path.name: path.stat().st_ino for path in (trial.inbox / "failed").iterdir()}
+    (reason,) = {row.reason for row in list_messages(trial.ledger, MessageSearch(status="quarantined"))}
+    assert reason.endswith(f"(payload 2 of file {numbers['Poisonname.ndjson']})")
+    told = [json.loads(line) for line in trial.log_of("adapter").splitlines() if '"file"' in line]
+    assert {(line["event"], line["file"]) for line in told} == {
+        ("file_read", numbers["Poisonname.ndjson"]),
+        ("file_read", numbers["cut-Poisonname.hl7.gz"]),
+        ("file_cut_off", numbers["cut-Poisonname.hl7.gz"]),
+    }
+    assert "Poisonname" not in trial.log_of("adapter")
 
 
 def test_a_file_that_cannot_be_read_is_told_once_and_read_when_it_can_be(trial: Trial) -> None:
@@ -181,8 +199,7 @@ def len_acknowledged(trial: Trial) -> int:
     """How many messages intake has kept, seen without filing any of them: a look that takes no time from it."""
     path = inbox_path(trial.folder / "ledger.db")
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
-    return int(row[0]) if row else 0
+        return int(db.execute("SELECT coalesce(max(seq), 0) FROM inbox").fetchone()[0])
 
 
 def len_stored(trial: Trial) -> int:
@@ -352,6 +369,21 @@ def test_a_full_disk_is_503_and_nothing_is_acknowledged(tmp_path: Path) -> None:
         limit_files(trial, resource.RLIM_INFINITY)
         assert post(trial, "hl7v2", big, ER7).status_code == 200
         assert stored(trial) == ["M000000"]
+
+
+def test_health_says_that_nothing_can_be_kept_until_there_is_room_again(trial: Trial) -> None:
+    trial.start_adapter()
+
+    def health() -> tuple[int, str]:
+        answer = requests.get(url(trial, "health"), timeout=30)
+        return answer.status_code, answer.text
+
+    assert health()[0] == 200
+    limit_files(trial, 1)
+    wait_for(lambda: health()[0] == 503)
+    assert "messages cannot be kept" in health()[1]
+    limit_files(trial, resource.RLIM_INFINITY)
+    wait_for(lambda: health() == (200, '{"status":"ok"}'))
 
 
 def limit_files(trial: Trial, size: int) -> None:

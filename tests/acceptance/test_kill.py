@@ -31,7 +31,7 @@ def visit(template: bytes, name: str) -> bytes:
     return (
         template.replace(b"LK000101", f"KILL-{name}".encode())
         .replace(b"VN-1001", f"VN-{name}".encode())
-        .replace(b"MRN-1001", f"MRN-{name}".encode())
+        .replace(b"LK10001^", f"LK-{name}^".encode())
     )
 
 

@@ -164,12 +164,16 @@ def frames(wal: bytes) -> list[tuple[int, bytes, bool]]:
     return found
 
 
-def ids_in(ledger: Path) -> set[str]:
-    """The control ids of a ledger that opens and is sound."""
-    with closing(sqlite3.connect(ledger)) as connection:
+INBOX = "ledger.db.inbox"
+"""What is acknowledged is here; the ledger may not have it yet."""
+
+
+def ids_in(inbox: Path) -> set[str]:
+    """The control ids of an inbox that opens and is sound."""
+    with closing(sqlite3.connect(inbox)) as connection:
         assert list(connection.execute("PRAGMA integrity_check")) == [("ok",)]
-        is_made = list(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'"))
-        return {row[0] for row in connection.execute("SELECT control_id FROM messages")} if is_made else set()
+        is_made = list(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'inbox'"))
+        return {row[0] for row in connection.execute("SELECT control_id FROM inbox")} if is_made else set()
 
 
 def committed_by(wal: bytes) -> dict[str, int]:
@@ -187,7 +191,7 @@ def committed_by(wal: bytes) -> dict[str, int]:
 
 def checkpointed_bytes(folder: Path, wal: bytes) -> int:
     """How much of the log may be in the database file already: it was flushed before (SQLite, WAL-index, 2.2)."""
-    index = (folder / "ledger.db-shm").read_bytes()
+    index = (folder / f"{INBOX}-shm").read_bytes()
     done = int(struct.unpack_from("=I", index, 128)[0])
     found = frames(wal)
     return found[done - 1][0] if done else 32
@@ -202,7 +206,7 @@ def test_a_log_that_was_cut_anywhere_opens_with_every_message_committed_before_t
     with only_writer(trial.folder / "ledger.db.workers", patience=10):
         pass  # the workers are gone too: nothing is written any more
     folder, torn = trial.folder, tmp_path / "torn"
-    wal = (folder / "ledger.db-wal").read_bytes()
+    wal = (folder / f"{INBOX}-wal").read_bytes()
     ends = committed_by(wal)
     flushed = acknowledged - set(ends)  # what is no more in the log was brought into the file
 
@@ -211,8 +215,8 @@ def test_a_log_that_was_cut_anywhere_opens_with_every_message_committed_before_t
     cuts = sorted({first, len(wal), *(dice.randint(first, len(wal)) for _ in range(40))})
     torn.mkdir()
     for cut in cuts:
-        shutil.copy(folder / "ledger.db", torn / "ledger.db")
-        (torn / "ledger.db-wal").write_bytes(wal[:cut] + dice.randbytes(dice.choice((0, 700))))
-        assert ids_in(torn / "ledger.db") == flushed | {one for one, end in ends.items() if end <= cut}
+        shutil.copy(folder / INBOX, torn / INBOX)
+        (torn / f"{INBOX}-wal").write_bytes(wal[:cut] + dice.randbytes(dice.choice((0, 700))))
+        assert ids_in(torn / INBOX) == flushed | {one for one, end in ends.items() if end <= cut}
         for file in torn.iterdir():
             file.unlink()

@@ -191,7 +191,8 @@ def test_a_part_that_cannot_be_used_holds_the_claim_until_a_person_closes_its_it
 
 def test_a_token_that_is_not_in_the_environment_is_said_and_nothing_starts(trial: Trial) -> None:
     before, payers = trial.settings_file.read_text().split("[[payers]]", 1)
-    payers = payers.replace('token_env = ""', 'token_env = "FHIR_CODER_NO_SUCH_TOKEN"', 1)
+    payers = payers.replace('auth = "none"', 'auth = "bearer"', 1)
+    payers = payers.replace('secret_env = ""', 'secret_env = "FHIR_CODER_NO_SUCH_TOKEN"', 1)
     trial.settings_file.write_text(f"{before}[[payers]]{payers}")
     done = command(trial, "serve")
     assert done.returncode == 2

@@ -95,3 +95,66 @@ def test_nothing_is_imported_into_the_example_site(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "init" in done.stderr
+
+
+GAP = Path(__file__).resolve().parents[2] / "fixtures" / "unmapped-diagnosis" / "01-dft-p03.hl7"
+
+
+def test_the_coverage_of_files_is_told_as_list_data_and_picture(tmp_path: Path) -> None:
+    page, picture = tmp_path / "coverage.html", tmp_path / "coverage.svg"
+    done = run("tables", "coverage", GAP, "--html", page, "--svg", picture)
+    found = json.loads(run("tables", "coverage", GAP, "--json").stdout)
+
+    assert "no_table" in done.stdout
+    assert (found["messages"], found["visits_held"], found["held"]) == (1, 1, {"USD": 236.0})
+    assert [(one["kind"], one["facts"], one["share"]) for one in found["kinds"]] == [
+        ("diagnosis", 1, 0),
+        ("charge", 1, 1),
+    ]
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+    assert GAP.name not in page.read_text(encoding="utf-8")  # a file's name may be a patient's
+
+
+def test_what_is_neither_a_file_nor_a_feed_is_said() -> None:
+    assert "neither a file nor a feed" in run("tables", "coverage", "nowhere", code=1).stderr
+    assert "no such file" in run("tables", "coverage", GAP, "nowhere", code=1).stderr
+
+
+def test_coverage_of_a_file_that_cannot_be_read_ends_with_status_2(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.hl7"
+    broken.write_bytes(b"no message at all")
+
+    assert "1 of 1 messages could not be read" in run("tables", "coverage", broken, code=2).stderr
+
+
+def test_a_proposed_row_answers_only_after_its_activation(config: Path) -> None:
+    asked = ("--system", "local", "--code", "DX-PROPOSED", "--kind", "diagnosis", "-c", config)
+    proposed = run("tables", "propose", "--to", "R21", "--why", "agreed", *asked)
+    file = config.parent / "mappings" / "proposed" / "decisions-diagnosis-local.csv"
+
+    assert f"{file}:2" in proposed.stdout
+    assert translated(*asked)["targets"] == []
+    run("tables", "activate", file, "-c", config)
+    assert [(t["code"], t["table"]) for t in translated(*asked)["targets"]] == [("R21", "decisions-diagnosis-local")]
+
+
+def test_a_proposal_that_the_check_would_refuse_ends_with_status_2(config: Path) -> None:
+    asked = ("--system", "local", "--code", "DX-WRONG", "--kind", "diagnosis", "-c", config)
+
+    assert "not a valid ICD-10-CM code" in run("tables", "propose", "--to", "S52.50", *asked, code=2).stderr
+    assert (
+        "SYSTEM|CODE"
+        in run("tables", "propose", "--to", "?", "--kind", "charge", *asked[:4], *asked[6:], code=1).stderr
+    )
+    assert "--gap" in run("tables", "propose", "--to", "R21", "-c", config, code=1).stderr
+
+
+def test_the_year_conversion_is_shown_beside_an_ended_code(config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "conversion.txt"
+    file.write_text("Current\tEffective\tPrevious\nA04.71\t2018\tA04.7\nA04.72\t2018\tA04.7\n", encoding="utf-8")
+    run("tables", "import", "icd10-conversion", file, "-c", config)
+    [shown] = json.loads(run("codes", "show", "A04.7", "--json", "-c", config).stdout)
+
+    assert [one["code"] for one in shown["by_table"]] == ["A04.71", "A04.72"]
+    assert "one of these instead" in run("codes", "show", "A04.7", "-c", config).stdout

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,8 @@ def test_many_half_sent_frames_hold_no_more_memory_than_the_feed_allows(tmp_path
         for peer in peers:
             peer.put(b"\x1c\r")
         told = [peer.answers(1)[0][0] for peer in peers]
-        assert told.count("AA") >= 3
+        # Three fit at most; which of those that come at once are given up depends on how their bytes arrive.
+        assert told.count("AA") >= 1
         assert told.count("AA") + told.count("AR") == 200
         assert sum(wire.stored().values()) == told.count("AA")
         assert len(wire.logged("frame_given_up")) == told.count("AR") > 100
@@ -373,28 +375,38 @@ def test_a_peer_below_the_least_tls_version_is_refused(tmp_path: Path, authority
     old = client_tls(authority.ca)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     with Wire(tmp_path, **tls_settings(authority, tls_minimum="1.3")) as wire:
-        with pytest.raises(NotReachableError):
+        with pytest.raises(NotReachableError, match="want another version of TLS"):
             wire.client(tls=old)
         assert wait_for(lambda: wire.logged("tls_failed"))
     with Wire(tmp_path, **tls_settings(authority)) as wire, wire.client(tls=old) as client:
         assert client.send(message("V12")).code == "AA"
 
 
-def refused(wire: Wire, **options: Any) -> bool:
-    """Whether a client is turned away: in the handshake, or, as TLS 1.3 may have it, right after it."""
-    try:
-        with wire.client(**options) as client:
-            client.send(message("REFUSED"))
-    except NotReachableError:
-        return True
-    return False
+def test_send_of_plain_text_to_a_tls_port_is_told_to_use_tls(tmp_path: Path, authority: Authority) -> None:
+    with Wire(tmp_path, **tls_settings(authority)) as wire:
+        assert "mllps://" in why_refused(wire)
+
+
+def test_send_over_tls_to_a_plain_port_is_told_before_the_answer_is_given_up(tmp_path: Path) -> None:
+    with Wire(tmp_path) as wire:
+        began = time.monotonic()
+        assert "send to mllp://HOST:PORT" in why_refused(wire, tls=client_tls(), timeout=60.0)
+        assert time.monotonic() - began < 30
+
+
+def why_refused(wire: Wire, **options: Any) -> str:
+    """Why a client is turned away: in the handshake, or, as TLS 1.3 may have it, right after it."""
+    with pytest.raises(NotReachableError) as caught, wire.client(**options) as client:
+        client.send(message("REFUSED"))
+    return str(caught.value)
 
 
 def test_mutual_tls_asks_for_a_certificate_of_the_named_authority(tmp_path: Path, authority: Authority) -> None:
     stranger = Authority(tmp_path / "tls", "stranger")
     with Wire(tmp_path, **tls_settings(authority, tls_client_ca=authority.ca)) as wire:
-        assert refused(wire, tls=client_tls(authority.ca))
-        assert refused(wire, tls=client_tls(authority.ca, *stranger.issue("ehr", "strange")))
+        assert "ask for a client certificate" in why_refused(wire, tls=client_tls(authority.ca))
+        strange = client_tls(authority.ca, *stranger.issue("ehr", "strange"))
+        assert "not accept the one shown" in why_refused(wire, tls=strange)
         assert wait_for(lambda: len(wire.logged("tls_failed")) == 2)
         with wire.client(tls=client_tls(authority.ca, *authority.issue("ehr"))) as client:
             assert client.send(message("MTLS")).code == "AA"
@@ -404,7 +416,8 @@ def test_mutual_tls_asks_for_a_certificate_of_the_named_authority(tmp_path: Path
 def test_a_certificate_must_have_a_name_on_the_list(tmp_path: Path, authority: Authority) -> None:
     settings = tls_settings(authority, tls_client_ca=authority.ca, allow_names=["EHR.hospital.example"])
     with Wire(tmp_path, **settings) as wire:
-        assert refused(wire, tls=client_tls(authority.ca, *authority.issue("billing.example")))
+        other = client_tls(authority.ca, *authority.issue("billing.example"))
+        assert "not accept the one shown or its names" in why_refused(wire, tls=other)
         assert wait_for(lambda: [e["reason"] for e in wire.logged("connection_refused")] == ["certificate_name"])
         with wire.client(tls=client_tls(authority.ca, *authority.issue("ehr.hospital.example"))) as client:
             assert client.send(message("NAMED")).code == "AA"
@@ -590,7 +603,7 @@ def test_serve_lists_all_faults_of_tls_files_and_starts_nothing(trial: Trial, au
     done = command(trial, "serve")
     assert done.returncode == 2
     assert "3 faults" in done.stderr
-    for said in ("feeds[0].tls_cert: ", "No such file", "feeds[0].tls_key: ", "everyone", "feeds[0].tls_client_ca: "):
+    for said in ("feeds[0].tls_cert (", "No such file", "feeds[0].tls_key (", "everyone", "feeds[0].tls_client_ca ("):
         assert said in done.stderr
     assert "Traceback" not in done.stderr
 

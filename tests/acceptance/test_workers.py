@@ -21,7 +21,7 @@ def visit(template: bytes, number: int) -> bytes:
     return (
         template.replace(b"LK000101", b"WORK%06d" % number)
         .replace(b"VN-1001", b"VN-W%06d" % number)
-        .replace(b"MRN-1001", b"MRN-W%06d" % number)
+        .replace(b"LK10001^", b"LK-W%06d^" % number)
     )
 
 

@@ -14,15 +14,14 @@ import typer
 from pydantic import BaseModel
 
 from fhir_coder import metrics, settings
-from fhir_coder.claims.model_check import MODEL_EDIT
+from fhir_coder.claim_check import every_edit
 from fhir_coder.cli import cli
-from fhir_coder.edits import EDITS
-from fhir_coder.edits.structure import STRUCTURE_ADVICE
+from fhir_coder.edits import RESOLVES_ITSELF
 from fhir_coder.hl7v2 import BILLING_TYPES, NEVER_BILLED
 from fhir_coder.hl7v2.conformance import EDIT as CONFORMANCE_EDIT
 from fhir_coder.hl7v2.profile_check import PROFILE_EDITS
 from fhir_coder.logs import ALLOWED_KEYS
-from fhir_coder.model import ClaimStatus, MessageStatus, OutcomeKind, Severity
+from fhir_coder.model import AnswerStatus, ClaimStatus, MessageStatus, OutcomeKind
 from fhir_coder.payers.outcomes import FAILURE_TABLE, STATUS_TABLE
 from fhir_coder.payers.sandbox import FAULT_GRAMMAR, RULES_TEXT
 from fhir_coder.terminology.rows import COLUMNS
@@ -108,6 +107,7 @@ def sections_of_settings() -> Iterator[tuple[str, type[BaseModel]]]:
             yield f"`[{name}]`", field.annotation
     yield "`[site.address]`", settings.AddressSettings
     yield "`[feeds.rules]`", settings.FeedRuleSettings
+    yield "`[payers.pas]`", settings.PasSettings
 
 
 @pytest.mark.parametrize(("title", "model"), [pytest.param(t, m, id=t) for t, m in sections_of_settings()])
@@ -129,18 +129,18 @@ def test_example_settings_name_only_listed_keys() -> None:
 
 def test_every_edit_is_listed_with_its_severity_and_advice() -> None:
     rows = {row.split("|")[1].strip(" `"): row for row in page("edits.md").splitlines() if row.startswith("| `")}
-    ids = {edit.id for edit in EDITS} | set(STRUCTURE_ADVICE) | {MODEL_EDIT, CONFORMANCE_EDIT, *PROFILE_EDITS}
+    ids = {edit.id for edit in every_edit()} | {CONFORMANCE_EDIT, *PROFILE_EDITS}
     assert set(rows) == ids
-    for edit in EDITS:
+    for edit in every_edit():
         assert f"| {edit.severity.value}" in rows[edit.id]
         assert edit.advice in rows[edit.id]
-        assert ("resolves itself" in rows[edit.id]) is edit.resolves_itself
-    for edit_id, advice in STRUCTURE_ADVICE.items():
-        assert Severity.REJECT.value in rows[edit_id]
-        assert advice in rows[edit_id]
+        assert ("resolves itself" in rows[edit.id]) is (edit.id in RESOLVES_ITSELF)
 
 
-@pytest.mark.parametrize(("title", "words"), [("Messages", MessageStatus), ("Claims", ClaimStatus)])
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [("Messages", MessageStatus), ("Claims", ClaimStatus), ("Answers sent unasked", AnswerStatus)],
+)
 def test_every_status_is_listed(title: str, words: Any) -> None:
     assert {word.value for word in words} - set(first_cells(section(page("statuses.md"), title))) == set()
 

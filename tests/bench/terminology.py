@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from fhir_coder.model import Choice, Coding, CodingContext, Concept, Kind, Origin, System
@@ -20,6 +21,7 @@ from fhir_coder.shipped import shipped
 from fhir_coder.terminology import Tables, load_tables, open_codesets
 from fhir_coder.terminology.draft import Source
 from fhir_coder.terminology.importing import IMPORTERS, import_table
+from fhir_coder.terminology.versions import activate
 from tests import rf2
 
 ORIGIN = Origin("m", "DG1[1]")
@@ -53,7 +55,8 @@ def main(concepts: int) -> None:
         site = Path(folder) / "mappings"
         start, used = time.perf_counter(), time.process_time()
         with open_codesets(shipped("mappings") / "codesets") as code_sets:
-            made = import_table(IMPORTERS[0], Source(file, code_sets, date(2026, 11, 3)), site)
+            put = partial(activate, at="2026-11-03T10:00:00+00:00", by="bench")
+            made = import_table(IMPORTERS[0], Source(file, code_sets, date(2026, 11, 3)), site, put)
         spent, used = time.perf_counter() - start, time.process_time() - used
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(

@@ -16,12 +16,13 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from fhir_coder.app import App
+from fhir_coder.delivery import PayerLine, TryLog
 from fhir_coder.intake.payloads import read_header
 from fhir_coder.model import Outcome
-from fhir_coder.payers import ClientOptions, PayerClient
+from fhir_coder.payers import ClientOptions, PayerClient, PayerRequest
 from fhir_coder.payers.decide import RetryPolicy
-from fhir_coder.stages import PayerLine, Stages, TryLog
-from fhir_coder.store import Ledger, claims, items, messages, work
+from fhir_coder.stages import Stages
+from fhir_coder.store import Ledger, claim_actions, claims, items, messages, work
 from fhir_coder.store.ledger import migrate, sqlite_engine
 from fhir_coder.store.messages import Incoming
 from fhir_coder.store.work import Work
@@ -51,14 +52,14 @@ class TurnClient(PayerClient):
 
     between: Callable[[], None] = staticmethod(lambda: None)
 
-    def submit(self, body: bytes, system: str, identifier: str) -> Outcome:
-        return self._amid(lambda: super(TurnClient, self).submit(body, system, identifier))
+    def send(self, request: PayerRequest, system: str, identifier: str) -> Outcome:
+        return self._amid(lambda: super(TurnClient, self).send(request, system, identifier))
 
-    def find(self, system: str, identifier: str) -> Outcome:
-        return self._amid(lambda: super(TurnClient, self).find(system, identifier))
+    def find(self, system: str, identifier: str, claim: bytes = b"") -> Outcome:
+        return self._amid(lambda: super(TurnClient, self).find(system, identifier, claim))
 
-    def poll(self, reference: str, system: str, identifier: str) -> Outcome:
-        return self._amid(lambda: super(TurnClient, self).poll(reference, system, identifier))
+    def poll(self, reference: str, system: str, identifier: str, claim: bytes = b"") -> Outcome:
+        return self._amid(lambda: super(TurnClient, self).poll(reference, system, identifier, claim))
 
     def _amid(self, ask: Callable[[], Outcome]) -> Outcome:
         self.between()
@@ -171,7 +172,8 @@ class Turns:
         with Ledger.writing(self.ledger) as connection:
             asked = [item for item in items.open_items(connection, 1000) if item.kind in _RESUBMITTED]
             for item in asked:
-                claims.resubmit(connection, claims.by_id(connection, item.claim_id), "clerk", self._clock())
+                row = claims.by_id(connection, item.claim_id)
+                claim_actions.take(connection, "resubmit", row, claim_actions.Order("clerk"), self._clock())
         return bool(asked)
 
     def _sleep(self) -> bool:

@@ -17,15 +17,19 @@ import orjson
 import pytest
 import requests
 
+from fhir_coder.delivery import PayerLine, TryLog
+from fhir_coder.errors import NotFoundError
 from fhir_coder.intake.payloads import read_header
 from fhir_coder.model import Billing, BillingRule, Json, Outcome, Payer, SplitRule
-from fhir_coder.payers import ClientOptions, PayerClient
+from fhir_coder.payers import ClientOptions, PayerClient, PayerRequest
 from fhir_coder.payers.decide import RetryPolicy
 from fhir_coder.payers.sandbox import Rules, running
 from fhir_coder.pipeline import Rulebook
-from fhir_coder.queries import request_claims
-from fhir_coder.stages import PayerLine, Stages, TryLog
+from fhir_coder.queries import ClaimSearch, order_claims, request_claims
+from fhir_coder.stages import Stages
 from fhir_coder.store import Ledger, claims, items, messages, open_ledger, work
+from fhir_coder.store.claim_actions import Order
+from fhir_coder.store.events import events_of
 from fhir_coder.store.messages import Incoming
 from tests.building import NOON, SITE, rulebook
 
@@ -160,7 +164,11 @@ def site(tmp_path: Path) -> Iterator[Make]:
             listed = payers or (FIRST, SECOND)
             rules = Rules(paid_percent=percent)  # type: ignore[arg-type]  # an int is as good
             urls = {p.name: opened.enter_context(running(faults=faults, rules=rules)) + "/fhir" for p in listed}
-            ours = replace(SITE, type_of_bill={"IMP": "0111", "EMER": "0131"})
+            ours = replace(
+                SITE,
+                type_of_bill={"IMP": "0111", "EMER": "0131"},
+                place_of_service={"AMB": "11", "IMP": "21", "EMER": "23"},
+            )
             book = replace(rulebook(payers=listed, site=ours), billing=billing or Billing())
             book = replace(book, hl7v2_rules=replace(book.hl7v2_rules, concepts=CONCEPTS))
             made = Site(tmp_path, book, urls)
@@ -284,8 +292,8 @@ class Amid(PayerClient):
 
     meanwhile: Callable[[], None] | None = None
 
-    def poll(self, reference: str, identifier_system: str, identifier: str) -> Outcome:
-        outcome = super().poll(reference, identifier_system, identifier)
+    def poll(self, reference: str, identifier_system: str, identifier: str, claim: bytes = b"") -> Outcome:
+        outcome = super().poll(reference, identifier_system, identifier, claim)
         happens, self.meanwhile = self.meanwhile, None
         if happens:
             with ThreadPoolExecutor(1) as other:
@@ -551,3 +559,146 @@ def test_a_cancelled_visit_voids_its_late_charges_too(site: Make) -> None:
 
     assert here.standing_at("first") == []
     assert [st for *_, p, st in here.claims() if p != "void"] == ["voided", "voided"]
+
+
+# --- what a person orders about a claim on its way
+
+
+def order(here: Site, action: str, *, do: bool = True, unseen: bool = False, **search: Any) -> list[str]:
+    """Give an order about the visit's claims, and do what is due then; answers what was, or would be, done to each."""
+    asked = ClaimSearch(search.pop("names", () if search else (KEY,)), **search)
+    done = order_claims(here.ledger, action, asked, Order("coder", "told so", unseen), do=do)
+    here.works()
+    return [one.step.does or f"nothing: {one.step.why}" for one in done]
+
+
+def waiting(here: Site) -> Site:
+    """A visit whose claim is ready and was not sent yet."""
+    urls, here.urls = here.urls, {}
+    here.start()
+    here.hears("DFT^P03", ft1(1))
+    assert here.items() == [("delivery", "payer_not_configured")]
+    here.urls = urls
+    here.start()
+    return here
+
+
+def test_an_order_is_shown_first_and_changes_nothing(site: Make) -> None:
+    here = waiting(site())
+    assert order(here, "cancel", do=False) == ["withdraw: it is not sent"]
+    assert order(here, "hold", do=False) == ["hold until a person releases it"]
+    assert here.claims() == [("professional-1", 1, "first", "bill", "ready")]
+
+
+def test_a_claim_a_person_holds_is_written_anew_and_stays_held_until_it_is_released(site: Make) -> None:
+    here = waiting(site())
+    order(here, "hold")
+    here.hears("DFT^P03", ft1(2, "J1885"))
+
+    assert [(row.status, row.hold, str(row.total)) for row in here.rows()] == [("held", "person", "200.00")]
+    assert here.held_by("first") == []
+    assert order(here, "hold") == ["nothing: a person holds it"]
+    assert order(here, "resubmit") == ["nothing: a person holds it: claims release lets it go"]
+
+    assert order(here, "release") == ["send"]
+    assert here.standing_at("first") == [160.0]
+    with here.ledger.reading() as connection:
+        history = [
+            (e.actor, e.from_status, e.to_status, e.why) for e in events_of(connection, "claim", here.rows()[0].id)
+        ]
+    assert ("coder", "ready", "held", "held by a person: told so") in history
+    assert ("coder", "held", "ready", "released: told so") in history
+
+
+def test_a_cancelled_claim_that_was_not_sent_never_is_until_it_is_released(site: Make) -> None:
+    here = waiting(site())
+    order(here, "cancel")
+    here.hears("DFT^P03", ft1(2, "J1885"))
+    assert here.claims() == [("professional-1", 1, "first", "bill", "voided")]
+    assert (here.held_by("first"), here.items()) == ([], [])
+    assert order(here, "cancel") == ["nothing: it is cancelled already"]
+
+    assert order(here, "release") == ["bill the visit again"]
+    assert here.claims()[1:] == [("professional-1", 2, "first", "bill", "complete")]
+    assert here.standing_at("first") == [160.0]
+
+
+def test_a_cancelled_claim_that_the_payer_has_is_taken_back_and_not_billed_again(site: Make) -> None:
+    here = site()
+    here.hears("DFT^P03", ft1(1))
+    assert order(here, "hold") == ["nothing: the payer has decided"]
+    order(here, "cancel")
+    assert here.standing_at("first") == []
+    here.hears("DFT^P03", ft1(2, "J1885"))
+    assert here.claims() == [
+        ("professional-1", 1, "first", "bill", "voided"),
+        ("professional-1", 2, "first", "void", "complete"),
+    ]
+
+    (cancelled, _) = here.rows()
+    order(here, "release", names=(cancelled.identifier,))
+    assert here.claims()[2:] == [("professional-1", 3, "first", "bill", "complete")]
+    assert here.standing_at("first") == [160.0]
+
+
+@pytest.mark.parametrize("fault", ["drop-after-read:1:on=1", "drop-before-read:1:on=1", "400:1:on=1"])
+def test_a_claim_cancelled_while_it_is_on_its_way_bills_nothing_in_the_end(site: Make, fault: str) -> None:
+    here = site(faults=(fault,))
+    tries, done = TryLog(), list[str]()
+
+    def cancel() -> None:
+        if not done:
+            found = order_claims(here.ledger, "cancel", ClaimSearch((KEY,)), Order("coder"), do=True)
+            done.extend(one.step.does for one in found)
+
+    class Cancelling(PayerClient):
+        """A payer's client; the claim is cancelled while the first answer is on its way."""
+
+        def send(self, request: PayerRequest, identifier_system: str, identifier: str) -> Outcome:
+            outcome = super().send(request, identifier_system, identifier)
+            with ThreadPoolExecutor(1) as other:
+                other.submit(cancel).result()
+            return outcome
+
+    client = Cancelling(here.urls["first"], timeout=(5.0, 10.0), options=ClientOptions(on_attempt=tries.note))
+    here.stages = Stages(here.ledger, here.book, {"first": PayerLine(client, RetryPolicy(0.0, 0.0, 50, 0.0), tries)})
+    here.hears("DFT^P03", ft1(1))
+
+    assert done == ["take back once it is known whether the payer has it"]
+    assert here.standing_at("first") == []
+    assert here.rows()[0].status == "voided"
+    assert here.items() == []
+
+
+def test_orders_are_given_by_payer_status_time_and_finding(site: Make) -> None:
+    here = waiting(site())
+    later = here.now + timedelta(minutes=1)
+    assert order(here, "hold", do=False, payer="second") == []
+    assert order(here, "hold", do=False, payer="first", status="held") == []
+    assert order(here, "hold", do=False, payer="first", since=later) == []
+    assert order(here, "hold", do=False, finding="no-such-edit") == []
+    (edit, *_) = [f["edit"] for f in orjson.loads(here.rows()[0].explained)["findings"]]
+    assert len(order(here, "hold", do=False, payer="first", status="ready", since=NOON, finding=edit)) == 1
+
+
+def test_a_name_that_is_no_claims_changes_nothing(site: Make) -> None:
+    here = waiting(site())
+    with pytest.raises(NotFoundError):
+        order(here, "cancel", names=(KEY, "nobody"))
+    assert here.claims() == [("professional-1", 1, "first", "bill", "ready")]
+
+
+def test_a_parked_claim_is_sent_unseen_only_where_a_person_says_so(site: Make) -> None:
+    here = site(faults=("504:1:on=1",))
+    tries = TryLog()
+    client = PayerClient(here.urls["first"], timeout=(5.0, 10.0), options=ClientOptions(on_attempt=tries.note))
+    policy = RetryPolicy(0.0, 0.0, 50, 0.0, unknown="person")
+    here.stages = Stages(here.ledger, here.book, {"first": PayerLine(client, policy, tries)})
+    here.hears("DFT^P03", ft1(1))
+    assert (here.claims()[0][-1], here.items()) == ("unknown", [("parked", "unknown")])
+
+    order(here, "resubmit")
+    assert (here.claims()[0][-1], here.items()) == ("unknown", [("parked", "unknown")])
+
+    assert order(here, "resubmit", unseen=True, names=(KEY,)) == ["send again without looking it up"]
+    assert (here.claims()[0][-1], here.items()) == ("complete", [])

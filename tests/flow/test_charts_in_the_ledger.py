@@ -161,6 +161,79 @@ def test_a_merge_message_is_found_by_the_number_that_was_merged(app: App) -> Non
         assert list(connection.execute(found).scalars()) == [merge]
 
 
+def test_persons_that_are_unlinked_are_two_again(app: App) -> None:
+    take(app, billed("V1"), adt("A40", pid("B", "Newer^Nora"), "MRG|A^^^CLINIC^MR", minute=30))
+    assert names(app, OLD) == ("B",)
+
+    take(app, adt("A37", pid("A"), pid("B"), minute=40))
+
+    assert names(app, OLD) == ("A",)
+
+
+@pytest.mark.parametrize("event", ["A30", "A39"])
+def test_the_older_merges_of_persons_are_merges(app: App, event: str) -> None:
+    mrg = "MRG|A^^^CLINIC^MR" if event == "A30" else "MRG||||A^^^CLINIC^MR"
+    take(app, billed("V1"), adt(event, pid("B", "Newer^Nora"), mrg, minute=30))
+
+    assert names(app, OLD) == ("B",)
+
+
+def test_an_account_that_is_moved_to_another_patient_leaves_the_first_one_behind(app: App) -> None:
+    """Account numbers know the visits of a site that sends no visit numbers."""
+    account, nobody = "|" * 7 + "AC1^^^CLINIC", pv1().replace("V1^^^CLINIC", "")
+    take(app, adt("DFT^P03", pid("A") + account, nobody, DG1, FT1, IN1, minute=10))
+    assert names(app, "CLINIC/AN/AC1") == ("A",)
+
+    take(app, adt("A44", pid("B", "Newer^Nora") + account, "MRG|A^^^CLINIC^MR||AC1^^^CLINIC", minute=30))
+
+    assert names(app, "CLINIC/AN/AC1") == ("B",)
+    assert not chart(app, "CLINIC/AN/AC1").coverages
+
+
+# --- persons outside any visit
+
+
+def address(app: App, key: str) -> str:
+    patient = chart(app, key).patient
+    return patient.address.lines[0] if patient and patient.address else ""
+
+
+@pytest.mark.parametrize("event", ["A28", "A31"])
+@pytest.mark.parametrize("visit_first", [True, False])
+def test_what_is_said_of_a_person_counts_for_a_visit_that_goes_on(app: App, event: str, visit_first: bool) -> None:
+    moved = adt(event, pid(address="9 Z St^^Peoria^IL^61602"), minute=5)
+    admitted = adt("A01", pid(address=""), pv1(kind="I"), minute=1 if visit_first else 9)
+    take(app, *((admitted, moved) if visit_first else (moved, admitted)))
+
+    assert address(app, OLD) == "9 Z St"
+
+
+def test_an_address_of_next_year_changes_no_claim_that_was_made(app: App) -> None:
+    take(app, billed("V1"))
+    answered(app, OLD, ClaimStatus.COMPLETE)
+
+    take(app, adt("A31", pid(address="9 Z St^^Peoria^IL^61602"), minute=500))
+
+    assert address(app, OLD) == "1 A St"
+    with app.ledger.reading() as connection:
+        bodies = connection.execute(select(claim_table.c.body)).scalars().all()
+    assert bodies
+    assert not [body for body in bodies if b"9 Z St" in body]
+
+
+def test_what_the_visit_says_later_stands_over_what_was_said_of_the_person(app: App) -> None:
+    said = adt("A31", pid(address="9 Z St^^Peoria^IL^61602"), minute=5)
+    take(app, adt("A01", pid(), pv1(kind="I"), minute=1), said, adt("A08", pid(), pv1(kind="I"), minute=9))
+
+    assert address(app, OLD) == "1 A St"
+
+
+def test_person_data_without_a_number_are_ignored_and_nobody_is_asked(app: App) -> None:
+    take(app, adt("A31", "PID|1||||Older^Olga", minute=5))
+
+    assert open_kinds(app) == []
+
+
 # --- moves
 
 

@@ -43,8 +43,11 @@ def app() -> Iterator[App]:
 
 
 def is_made_alone(claim: Json) -> bool:
-    """Whether a claim needs nothing of what a payer said before: not for a later payer, and no void."""
-    return bool(claim["insurance"][0]["focal"]) and claim["status"] == "active"
+    """Whether a claim needs nothing of what a payer said before, and is made of the whole visit.
+
+    Not one for a later payer, no void, and none that is asked before the visit begins.
+    """
+    return bool(claim["insurance"][0]["focal"]) and claim["status"] == "active" and claim["use"] == "claim"
 
 
 def is_standing(claim: Json) -> bool:

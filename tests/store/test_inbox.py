@@ -179,6 +179,39 @@ def test_an_inbox_that_took_the_place_of_another_is_filed_from_its_beginning(led
     assert file_inbox(ledger) == 1
 
 
+def test_what_is_put_counts_when_it_is_committed(ledger: Ledger, box: Inbox) -> None:
+    [kept] = box.put([v2("1")], NOON)
+    assert (rows_in(ledger), file_inbox(ledger)) == (0, 0)
+    box.commit()
+    assert (file_inbox(ledger), [row[0] for row in stored(ledger)]) == (1, [kept.id])
+
+
+def test_a_commit_that_cannot_be_made_leaves_nothing_and_the_next_one_is_made(ledger: Ledger, box: Inbox) -> None:
+    with closing(sqlite3.connect(inbox_path(ledger.path), isolation_level=None)) as other:
+        pages = other.execute("PRAGMA page_count").fetchone()[0]
+        box._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite answers as on a full disk
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            box.keep_all([v2("1", "x" * 100_000)], NOON)
+        box._db.execute(f"PRAGMA max_page_count={pages + 1000}")
+    box.keep_all([v2("2")], NOON)
+    assert (file_inbox(ledger), len(stored(ledger))) == (1, 1)
+
+
+def test_numbers_go_on_from_the_ledgers_where_an_older_inbox_took_its_place(ledger: Ledger, box: Inbox) -> None:
+    older = ledger.path.with_name("older")
+    with closing(sqlite3.connect(older)) as copy:
+        box._db.backup(copy)
+    box.keep_all([v2("1"), v2("2"), v2("3")], NOON)
+    file_inbox(ledger)
+    box.close()
+    for file in ledger.path.parent.glob("*.inbox*"):
+        file.unlink()
+    older.rename(inbox_path(ledger.path))
+    with closing(Inbox(ledger)) as again:
+        again.keep_all([v2("4")], NOON)
+    assert (file_inbox(ledger), len(stored(ledger))) == (1, 4)
+
+
 def test_a_long_backlog_is_removed_while_messages_come(
     ledger: Ledger, box: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ from fhir_coder.model import (
 )
 from fhir_coder.payers.decide import Decision
 from fhir_coder.pipeline import Occasion, Rulebook
-from fhir_coder.store import Ledger, claims, items, messages, open_ledger, work
+from fhir_coder.store import Ledger, attempts, claim_actions, claims, items, messages, open_ledger, work
 from fhir_coder.store.counts import counts
 from fhir_coder.store.events import events_of
 from fhir_coder.store.ids import new_id
@@ -550,7 +550,7 @@ class Visit:
         with self.ledger.writing() as connection:
             rows = claims.of_chart(connection, KEY)
             settled = frozenset(items.settled_by_a_person(connection, KEY))
-            known = Known(rows, settled, lambda claim_id: claims.decision_of(connection, claim_id))
+            known = Known(rows, settled, lambda claim_id: attempts.decision_of(connection, claim_id))
             plans = plan_claims(chart, book or BOOK, Occasion(NOON), known)
             words = file_plans(connection, plans, chart, NOON)
             return words[-1] if words else "cancelled"
@@ -1126,7 +1126,9 @@ def test_a_parked_claim_leaves_no_work_until_a_person_sends_it_on(seen: Visit) -
 
 def resubmit(seen: Visit) -> str:
     with seen.ledger.writing() as connection:
-        return claims.resubmit(connection, claims.by_id(connection, seen.latest.id), "coder", SOON)
+        row = claims.by_id(connection, seen.latest.id)
+        claim_actions.take(connection, "resubmit", row, claim_actions.Order("coder"), SOON)
+    return str(seen.latest.status)
 
 
 def test_a_refused_claim_a_person_sends_again_is_ready_and_says_who_did_it(seen: Visit) -> None:
@@ -1157,10 +1159,10 @@ def test_a_claim_that_must_not_go_is_not_sent_by_a_person_either(seen: Visit, ma
 def test_an_attempt_is_written_before_it_is_made(seen: Visit) -> None:
     seen.file(GOOD)
     with seen.ledger.writing() as connection:
-        claims.begin_attempt(connection, seen.latest.id, "submit", NOON)
+        attempts.begin(connection, seen.latest.id, "submit", NOON)
 
     with seen.ledger.reading() as connection:
-        (attempt,) = claims.attempts_of(connection, seen.latest.id)
+        (attempt,) = attempts.of_claim(connection, seen.latest.id)
     assert (attempt.kind, attempt.started_at, attempt.ended_at, attempt.outcome) == ("submit", NOON, None, "")
 
 

@@ -33,6 +33,7 @@ from fhir_coder.model import (
     Name,
     Origin,
     PatientFact,
+    PersonFact,
     PlaceFact,
     Stamp,
     VisitFact,
@@ -58,6 +59,7 @@ def filed(topic: str, fact: Fact, *refs: str, stamp: Stamp | None = None) -> Fil
 
 
 MERGE = filed(PRIOR, MergeFact(origin("MRG"), PRIOR, SURVIVOR, person("B", name=Name("Newer"))), SURVIVOR)
+UNMERGE = filed(PRIOR, MergeFact(origin("PID"), PRIOR, SURVIVOR, removed=True))
 MOVE = filed(OLD, MoveFact(origin("MRG"), KEY))
 
 FACTS = st.one_of(
@@ -72,7 +74,12 @@ FILED = st.one_of(
     st.builds(
         lambda n, p: filed(KEY, person(n, phone=p), f"CLINIC/PI/{n}"), st.sampled_from("AB"), st.sampled_from(["", "5"])
     ),
-    st.sampled_from([MERGE, MOVE, filed(KEY, visit(), OLD), filed(PRIOR, DirectoryFact(origin(), doctor()))]),
+    st.builds(
+        lambda n, p: filed(f"CLINIC/PI/{n}", PersonFact(origin("PID"), person(n, phone=p))),
+        st.sampled_from("AB"),
+        st.sampled_from(["6", "7"]),
+    ),
+    st.sampled_from([MERGE, UNMERGE, MOVE, filed(KEY, visit(), OLD), filed(PRIOR, DirectoryFact(origin(), doctor()))]),
     st.builds(
         lambda v, c: filed(KEY, diagnosis(c, "Condition/1"), stamp=Stamp("Condition/1", version=str(v))),
         st.integers(1, 3),
@@ -315,3 +322,13 @@ def test_a_message_that_says_nothing_new_changes_nothing() -> None:
 
     assert [len(entry.changes) for entry in entries] == [1, 0]
     assert Origin("m1", "X").message == entries[0].message
+
+
+def test_a_charge_that_names_a_known_diagnosis_anew_adds_none_to_the_timeline() -> None:
+    full = diagnosis("I10", "I10/F/2026-11-03", kind="final", rank=1)
+    mention, other = diagnosis("I10", "I10//"), diagnosis("E11.9", "E11.9//")
+    admitting = diagnosis("I10", "I10/A", kind="admitting")
+    entries = timeline(KEY, [said(full, at=at(1)), said(mention, other, admitting, message="m2", at=at(2))])
+
+    told = [f"{change.sign} {change.what}" for change in entries[1].changes]
+    assert told == ["+ ICD-10-CM E11.9", "+ ICD-10-CM I10"]

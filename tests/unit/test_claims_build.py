@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_coder.claims import content_hash, to_bytes
-from fhir_coder.claims.build import ClaimNumber, build_claim
+from fhir_coder.claims.bill import ClaimNumber
+from fhir_coder.claims.build import build_claim
 from fhir_coder.edits.structure import structure_findings
 from fhir_coder.model import (
     Address,
@@ -31,6 +32,7 @@ from fhir_coder.model import (
     System,
     When,
 )
+from fhir_coder.terminology.table import Brings
 from tests.building import (
     DAY,
     GOOD_NPI,
@@ -240,14 +242,12 @@ def test_diagnoses_of_a_stay_are_typed_and_say_what_was_present_on_admission() -
     diagnoses = claim_of(INPATIENT)["diagnosis"]
 
     assert [code_of(d["diagnosisCodeableConcept"]) for d in diagnoses] == ["I21.4", "E11.9", "R07.9"]
-    assert [[code_of(t) for t in d.get("type", ())] for d in diagnoses] == [["principal"], [], ["admitting"]]
-    assert [code_of(d["onAdmission"]) if "onAdmission" in d else None for d in diagnoses] == ["y", None, None]
+    assert [[code_of(t) for t in d.get("type", ())] for d in diagnoses] == [["principal"], ["other"], ["admitting"]]
+    assert [code_of(d["onAdmission"]) if "onAdmission" in d else None for d in diagnoses] == ["y", "1", None]
 
 
-@pytest.mark.parametrize(
-    ("said", "expected"), [("Y", "y"), ("N", "n"), ("U", "u"), ("W", "w"), ("1", None), ("", None)]
-)
-def test_present_on_admission_has_a_code_for_each_answer_but_exempt(said: str, expected: str | None) -> None:
+@pytest.mark.parametrize(("said", "expected"), [("Y", "y"), ("N", "n"), ("U", "u"), ("W", "w"), ("1", "1"), ("", None)])
+def test_present_on_admission_has_a_code_for_each_answer(said: str, expected: str | None) -> None:
     chart = good_chart(stay(), diagnosis(kind="final", on_admission=said))
 
     (one,) = claim_of(chart)["diagnosis"]
@@ -280,6 +280,23 @@ def test_a_line_points_to_its_diagnoses_and_procedures_by_sequence() -> None:
     (item,) = claim_of(chart)["item"]
 
     assert (item["diagnosisSequence"], item["procedureSequence"]) == ([2, 1], [1])
+
+
+# --- revenue codes
+
+
+def test_only_institutional_lines_carry_the_revenue_code_of_their_row() -> None:
+    row_of_ed = row("ED-3", f"{System.HCPCS}|G0463", brings=Brings(revenue_code="0450"))
+    charges = table(Kind.CHARGE, System.LOCAL, row_of_ed)
+    local = charge(coded(System.LOCAL, "ED-3"))
+
+    (emergency,) = built(good_chart(visit(class_code="EMER"), local), charges).claim["item"]
+    (office,) = built(good_chart(local), charges).claim["item"]
+
+    assert emergency["revenue"]["coding"] == [
+        {"system": "https://www.nubc.org/CodeSystem/RevenueCodes", "code": "0450"}
+    ]
+    assert "revenue" not in office
 
 
 # --- modifiers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fhir_coder.claims import choose_payer, payer_name
+from fhir_coder.claims import choose_payer, coverages_not_billed, payer_name
 from fhir_coder.model import Identifier, Organization, Payer
 from tests.building import chart_of, coverage
 
@@ -74,3 +74,15 @@ def test_a_payers_short_name_comes_from_its_name_else_its_id_else_the_plan(
     said: dict[str, object], expected: str
 ) -> None:
     assert payer_name(coverage(**said)) == expected
+
+
+def test_a_later_coverage_that_only_a_payer_without_plans_would_take_is_known_not_to_be_billed() -> None:
+    chart = chart_of(
+        coverage("A", order=1, plan="STATE1"),
+        coverage("B", order=2, plan="UNHEARD"),
+        coverage("C", order=3, plan="OTHER"),
+    )
+
+    assert coverages_not_billed(chart, [STATE, CATCH_ALL, OTHER]) == (2,)
+    assert coverages_not_billed(chart, [STATE, OTHER, Payer("third", plans=("UNHEARD",))]) == ()
+    assert coverages_not_billed(chart, []) == ()

@@ -91,9 +91,10 @@ def assert_contract(came: Json) -> None:
 
 
 def codes_at(claim: Json, path: str) -> list[str]:
-    element, index = path.removeprefix("Claim.").rstrip("]").split("[")
-    entry = claim[element][int(index)]
-    names = ("diagnosisCodeableConcept", "procedureCodeableConcept", "productOrService")
+    element, _, index = path.removeprefix("Claim.").rstrip("]").partition("[")
+    entry = claim[element][int(index)] if index else claim[element]
+    names = ("diagnosisCodeableConcept", "procedureCodeableConcept", "productOrService", "code")
+    names = ("type",) if element == "accident" else names
     return [coding["code"] for name in names if name in entry for coding in entry[name]["coding"]]
 
 

@@ -168,6 +168,7 @@ def test_every_visit_edit_has_a_case() -> None:
 CASES_OF_BILLING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("waits-for-primary", {"is_prior_open": True}, {}),
     ("primary-paid-in-full", {"is_paid_in_full": True}, {}),
+    ("coverage-not-billed", {"unbilled": (2,)}, {}),
     (
         "timely-filing",
         {"payer": replace(PAYER, timely_filing_days=15)},

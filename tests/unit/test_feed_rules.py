@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -16,7 +18,8 @@ from typer.testing import CliRunner
 
 from fhir_coder.app import App
 from fhir_coder.cli import cli
-from fhir_coder.errors import SettingsError
+from fhir_coder.conformance_check import feed_check
+from fhir_coder.errors import FaultsError, SettingsError
 from fhir_coder.hl7v2 import PLACES, FeedRules, facts_from_message, read_header, read_place
 from fhir_coder.model import (
     ChargeFact,
@@ -33,6 +36,7 @@ from fhir_coder.model import (
 )
 from fhir_coder.pipeline import FeedCheck, facts_of, judge, why_ignored
 from fhir_coder.settings import FeedRuleSettings, example_settings, read_settings, to_toml
+from fhir_coder.shipped import shipped
 from fhir_coder.store import messages, schema, work
 from fhir_coder.store.events import events_of
 from fhir_coder.store.messages import Incoming
@@ -244,7 +248,7 @@ charset = "klingon"
 [feeds.rules]
 visit_number = "PV1"
 modifiers = ["FT1-26", "Zft-3", "ZFT-0"]
-bill = ["ADT^A30", "SIU^S12"]
+bill = ["ADT^A46", "SIU^S12"]
 code_systems = { LOC = "nothing" }
 time_zone = "Mars/Olympus"
 hook = "nobody"
@@ -274,7 +278,7 @@ def test_all_faults_of_rules_are_listed_each_with_its_line_and_what_is_wrong(tmp
         "'PV1' is no path of HL7 v2",
         "'Zft-3' names no segment",
         "'ZFT-0' counts fields",
-        "ADT^A30 is never read: a merge",
+        "ADT^A46 is never read: a deprecated event",
         "SIU^S12 is never read: only",
         "fhir_coder.feed_hooks",
     ):
@@ -347,7 +351,7 @@ def test_a_hook_that_fails_quarantines_with_the_place_and_without_its_words(
 
 @pytest.mark.usefixtures("hooks")
 def test_a_hook_that_cannot_be_loaded_is_a_fault_of_the_settings(app_of: Callable[[str], App]) -> None:
-    with app_of('hook = "broken"') as app, pytest.raises(SettingsError, match=r"feed adt: rules\.hook"):
+    with app_of('hook = "broken"') as app, pytest.raises(SettingsError, match=r"feeds\[0\]\.rules\.hook \(adt\)"):
         _ = app.rulebook
 
 
@@ -405,7 +409,7 @@ BAD_SEGMENTS = ("PV1|1||||||||||||||||||V1",)
         ("report", "ADT^A04", "charted", "departs from the standard: "),
         ("reject", "ADT^A04", "quarantined", "departs from the standard: "),
         ("off", "ADT^A04", "charted", ""),
-        ("reject", "ADT^A30", "ignored", "a merge or move"),
+        ("reject", "ADT^A46", "ignored", "a deprecated event"),
     ],
 )
 def test_the_ledger_says_what_departs_and_why_a_message_is_ignored(
@@ -446,6 +450,27 @@ def test_feeds_try_shows_every_fact_with_its_path_and_makes_no_ledger(tmp_path: 
     assert not list(tmp_path.glob("*.db"))
 
 
+def test_feeds_try_and_check_unpack_gzip_and_name_a_file_that_is_cut_off(tmp_path: Path, site: Path) -> None:
+    plain, packed, cut = tmp_path / "m.hl7", tmp_path / "m.hl7.gz", tmp_path / "cut.gz"
+    plain.write_bytes(body(*VISIT))
+    packed.write_bytes(gzip.compress(body(*VISIT)))
+    cut.write_bytes(packed.read_bytes()[:-9])
+    tries = {file: run("feeds", "try", str(file), "--feed", "adt", "-c", str(site)) for file in (plain, packed, cut)}
+    checks = {file: run("check", str(file), "-c", str(site)) for file in (plain, packed, cut)}
+    assert tries[packed][1].replace("m.hl7.gz", "m.hl7") == tries[plain][1]
+    assert checks[packed][0] == checks[plain][0] != 2
+    for told in (tries[cut], checks[cut]):
+        assert told[0] == 2
+        assert f"{cut}: the gzip data is cut off" in told[2]
+
+
+def test_feeds_try_says_a_text_once_that_repeats_the_code_s(tmp_path: Path, site: Path) -> None:
+    file = tmp_path / "m.hl7"
+    file.write_bytes(body(*VISIT, "DG1|1||I10^Hypertension^I10C|Hypertension||F"))
+    _, text, _ = run("feeds", "try", str(file), "--feed", "adt", "-c", str(site))
+    assert text.count("Hypertension") == 1
+
+
 def test_feeds_try_sends_no_control_character_to_the_terminal(tmp_path: Path, site: Path) -> None:
     file = tmp_path / "m.hl7"
     file.write_bytes(body("PID|1||5^^^A^MR||D\x1b[31mE^A\\.br\\B", *VISIT[1:]))
@@ -457,12 +482,12 @@ def test_check_refuses_a_version_that_is_not_known(tmp_path: Path) -> None:
     file = tmp_path / "m.hl7"
     file.write_bytes(body(*VISIT))
     status, _, told = run("check", str(file), "--version", "9.9")
-    assert (status, "2.8.2" in told) == (1, True)
+    assert (status, "2.8.2" in told) == (2, True)
 
 
 def test_feeds_try_as_json_has_paths_keys_and_problems(tmp_path: Path, site: Path) -> None:
     file = tmp_path / "m.hl7"
-    file.write_bytes(body(*VISIT, FT1.format(1, "9"), "ZFT|1|much") + b"\r" + body(kind="ADT^A30") + b"\rMSH|bad")
+    file.write_bytes(body(*VISIT, FT1.format(1, "9"), "ZFT|1|much") + b"\r" + body(kind="ADT^A46") + b"\rMSH|bad")
     status, text, _ = run("feeds", "try", str(file), "--feed", "adt", "-c", str(site), "--json")
     charged, merge, unreadable = json.loads(text)["messages"]
     assert status == 2
@@ -471,7 +496,7 @@ def test_feeds_try_as_json_has_paths_keys_and_problems(tmp_path: Path, site: Pat
     assert [(p["path"], p["rule"]) for p in charged["problems"]] == [("ZFT[1]-2", "not_a_number")]
     assert charged["moved"] == [{"field": "FT1[1]-11", "path": "ZFT[1]-2"}]
     assert (merge["status"], unreadable["status"]) == ("ignored", "quarantined")
-    assert merge["reason"].startswith("a merge")
+    assert merge["reason"].startswith("a deprecated event")
 
 
 def test_feeds_try_of_a_feed_that_is_not_there_names_those_that_are(tmp_path: Path, site: Path) -> None:
@@ -494,3 +519,34 @@ def test_check_writes_a_junit_report(tmp_path: Path, site: Path) -> None:
     assert status == 2
     assert 'tests="2" failures="1" errors="1"' in text
     assert "PV1-2: required field is empty" in text
+
+
+PROFILE = shipped("fixtures") / "profiles" / "lakeshore-dft-p03.xml"
+
+
+def test_a_feed_s_profile_judges_its_type_and_the_standard_all_others(tmp_path: Path) -> None:
+    shutil.copy(PROFILE, tmp_path / "agreed.xml")
+    path = tmp_path / "site.toml"
+    path.write_text(f'{FEED}[feeds.rules]\nvalidate = "report"\nprofiles = ["agreed.xml"]\n', encoding="utf-8")
+    bare = body("PID|1||5^^^A^MR||Doe^Jane", "PV1|1|O", kind="DFT^P03")
+    registered = body("EVN||20261103", "PID|1||5^^^A^MR||Doe^Jane", "PV1|1|O", kind="ADT^A04")
+    with App.from_file(path) as app:
+        check = app.rulebook.checks["adt"].findings
+        by_profile = {finding.path for finding in check(bare)}
+        assert by_profile == {finding.path for finding in feed_check(False, [PROFILE]).findings(bare)}
+        assert by_profile != {finding.path for finding in feed_check(False).findings(bare)}
+        assert check(registered) == feed_check(False).findings(registered)
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ('profiles = ["agreed.xml"]', "profiles need validate"),
+        ('validate = "report"\nprofiles = ["gone.xml"]', r"gone\.xml: cannot be read: No such file"),
+    ],
+)
+def test_profiles_that_cannot_be_used_are_faults_of_the_settings(tmp_path: Path, rules: str, told: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(f"{FEED}[feeds.rules]\n{rules}\n", encoding="utf-8")
+    with pytest.raises(FaultsError, match=told), App.from_file(path) as app:
+        _ = app.rulebook

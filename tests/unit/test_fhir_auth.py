@@ -10,7 +10,8 @@ import pytest
 from joserfc import jwk, jwt
 from pydantic import ValidationError
 
-from fhir_coder.intake.fhir_auth import assertion, auth_faults
+from fhir_coder.payers.auth import assertion, auth_faults
+from fhir_coder.payers.keys import signing_key
 from fhir_coder.settings import FhirFeed
 
 
@@ -48,9 +49,11 @@ def test_the_key_of_a_set_is_the_one_that_key_id_names(tmp_path: Path) -> None:
     keys = [{**RSA.as_dict(private=True), "kid": "old"}, {**EC.as_dict(private=True), "kid": "new"}]
     file = key_file(tmp_path, json.dumps({"keys": keys}))
 
-    assert auth_faults(feed(auth="smart", client_id="me", key_file=file, key_id="new")) == []
-    faults = auth_faults(feed(auth="smart", client_id="me", key_file=file))
-    assert faults == [("key_file", "the set has several keys or not the one that key_id names")]
+    named = [signing_key(feed(auth="smart", client_id="me", key_file=file, key_id=i)).id for i in ("old", "new")]
+    assert named == ["old", "new"]
+    assert signing_key(feed(auth="smart", client_id="me", key_file=file)).id == "old", "the first, where none is named"
+    faults = auth_faults(feed(auth="smart", client_id="me", key_file=file, key_id="other"))
+    assert faults == [("key_file", "the set has no key of the id that key_id names")]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_a_secret_that_is_not_there_is_a_fault(tmp_path: Path, monkeypatch: pyte
     ("settings", "said"),
     [
         ({"auth": "smart"}, "needs client_id and key_file"),
-        ({"auth": "basic", "user": "me"}, "needs secret_env or secret_file"),
+        ({"auth": "basic", "user": "me"}, "needs secret_env, secret_file or secret_keyring"),
         (
             {"auth": "bearer", "secret_env": "X", "url": "http://ehr.example.org/fhir"},
             "nothing secret is sent over http",

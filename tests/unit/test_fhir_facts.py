@@ -333,6 +333,23 @@ def test_the_account_number_comes_from_the_account_in_the_bundle() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sites", "side"),
+    [
+        (["7771000"], "left"),
+        (["24028007"], "right"),
+        (["51440002"], "bilateral"),
+        (["7771000", "7771000"], "left"),
+        (["7771000", "24028007"], ""),
+        (["48856004"], ""),
+    ],
+)
+def test_the_side_of_a_condition_is_a_qualifier_of_its_body_site(sites: list[str], side: str) -> None:
+    body = [{"coding": [{"system": "http://snomed.info/sct", "code": code}]} for code in sites]
+
+    assert one(read(of_visit("Condition", bodySite=body)), DiagnosisFact).laterality == side
+
+
+@pytest.mark.parametrize(
     ("verification", "kind", "removed"),
     [
         ("confirmed", "", False),

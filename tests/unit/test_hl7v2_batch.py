@@ -52,6 +52,13 @@ def test_line_that_is_no_segment_stays_in_its_message() -> None:
     assert payloads(body + B) == [body, B]
 
 
+@given(st.lists(st.sampled_from([b"MSH|", b"FHS|", b"BTS|", b"PID|", b"\r", b" ", b"\t", b"\xef\xbb\xbf", b"MS"])))
+def test_a_payload_is_cut_the_same_whether_or_not_it_looks_like_one_message(parts: list[bytes]) -> None:
+    data = b"MSH|" + b"".join(parts)
+    long_way = payloads(data + b"\n")  # a line feed is nothing that the quick look takes
+    assert payloads(data) == [*long_way[:-1], long_way[-1].removesuffix(b"\n")]
+
+
 @pytest.mark.parametrize("data", [b"", b"\r\n \n", b"\x0b\x1c\r", b"\xef\xbb\xbf"])
 def test_blank_data_has_no_messages(data: bytes) -> None:
     assert payloads(data) == []

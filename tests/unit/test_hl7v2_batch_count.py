@@ -69,13 +69,14 @@ def test_answer_to_a_batch_tells_the_count_in_the_comment_of_its_trailer() -> No
 
 def test_miscount_of_a_frame_is_logged_and_its_messages_are_kept() -> None:
     with capture_logs() as logs:
-        content = frame_content("adt", BHS + MESSAGE + b"BTS|2\r")
+        content = frame_content("adt", BHS + MESSAGE + b"BTS|2\r", "10.1.2.3")
     assert len(content.messages) == 1
     assert logs == [
         {
             "event": "batch_miscounted",
             "log_level": "warning",
             "feed": "adt",
+            "host": "10.1.2.3",
             "where": "BTS[1]-1",
             "declared": 2,
             "found": 1,

@@ -114,6 +114,22 @@ def test_the_bill_of_1982_is_read_where_there_is_no_later_one() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("segment", "found"),
+    [
+        ("UB2|1|2||4|1", [("80", 4, "UB2[1]-4"), ("81", 1, "UB2[1]-5"), ("82", 2, "UB2[1]-2")]),
+        ("UB1|1|||||2||4|1", [("80", 4, "UB1[1]-8"), ("81", 1, "UB1[1]-9"), ("82", 2, "UB1[1]-6")]),
+        ("UB2|1|||4||80^3", [("80", 3, "UB2[1]-6")]),
+        ("UB2|1|||many", []),
+    ],
+    ids=["UB2", "UB1", "a value code says it", "no number"],
+)
+def test_days_of_the_stay_are_value_codes(segment: str, found: list[tuple[str, int, str]]) -> None:
+    codes = visit_of(read(PID, PV1, segment)).bill_codes
+    assert [(code.code, code.amount, code.origin.path) for code in codes] == found
+    assert {code.kind for code in codes} <= {"value"}
+
+
 def test_code_whose_date_or_amount_cannot_be_read_is_left_out_and_noted() -> None:
     facts = read(PID, PV1, "UB2|1|||||01^much|11^soon")
     assert visit_of(facts).bill_codes == ()

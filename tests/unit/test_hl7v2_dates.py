@@ -52,5 +52,37 @@ def test_values_are_written_back_as_they_were_sent(text: str) -> None:
     assert write_when(when) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "zone", "expected"),
+    [
+        ("20261101013000", "America/Chicago", "2026-11-01T01:30:00-05:00"),
+        ("20261101020000", "America/Chicago", "2026-11-01T02:00:00-06:00"),
+        ("20260308025959", "America/Chicago", "2026-03-08T02:59:59-06:00"),
+        ("20260308030000", "America/Chicago", "2026-03-08T03:00:00-05:00"),
+        ("20261004015900", "Australia/Lord_Howe", "2026-10-04T01:59:00+10:30"),
+        ("20261004022900", "Australia/Lord_Howe", "2026-10-04T02:29:00+10:30"),
+        ("20261004023000", "Australia/Lord_Howe", "2026-10-04T02:30:00+11:00"),
+    ],
+)
+def test_the_offset_of_a_zone_may_change_within_an_hour(text: str, zone: str, expected: str) -> None:
+    assert read_when(text, zone) == When(expected)
+    assert read_when(text[:12], zone) == read_when(f"{text[:12]}00", zone)
+
+
+@pytest.mark.parametrize(
+    "text", ["20260228", "20260229", "20240229", "00000228", "20261328", "2026112\u0668", "20261131"]
+)
+def test_a_day_is_one_of_the_calendar(text: str) -> None:
+    is_day = text in ("20260228", "20240229")
+    assert read_when(text) == (When(f"{text[:4]}-{text[4:6]}-{text[6:]}") if is_day else None)
+
+
+@pytest.mark.parametrize(
+    "text", ["20261103096000", "20261103090060", "2026110309 100", "202611030915-1500", "20261103091"]
+)
+def test_a_time_is_one_of_the_clock(text: str) -> None:
+    assert read_when(text) is None
+
+
 def test_utc_is_written_with_its_offset() -> None:
     assert write_when(When("2026-11-03T09:15:30Z")) == "20261103091530+0000"

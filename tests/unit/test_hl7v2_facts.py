@@ -465,7 +465,22 @@ def test_charge_that_cannot_be_read_is_left_out_and_noted(ft1: str, path: str, r
 
 
 def test_payments_are_no_charges() -> None:
-    assert charges("FT1|1|T1||20260301||PY|CASH", "FT1|2|T2||20260301||CO|CASH") == []
+    assert charges("FT1|1|T1||20260301||PY|CASH") == []
+
+
+def test_co_payments_are_what_the_patient_has_paid() -> None:
+    [fact] = charges("FT1|1|T1||20260301||CO|||||-20.00&USD")
+
+    assert (fact.kind, fact.amount) == ("CO", Money(Decimal("-20.00"), "USD"))
+
+
+def test_what_hl7_2_8_says_of_a_charge_is_read() -> None:
+    fields = {29: "9999-0123-01^^NDC", 38: "REF-1^^^CLINIC", 39: "AUTH-1^^^PAYER", 41: "0450^^HL70456", 43: "1.5^ML"}
+    later = (fields.get(n, "") for n in range(8, 44))
+    [fact] = charges("|".join(["FT1|1|T1||20260301||CG|J1885^^HCPCS", *later]))
+
+    assert (fact.referral, fact.authorization, fact.revenue_code) == ("REF-1", "AUTH-1", "0450")
+    assert (fact.ndc, fact.drug_quantity, fact.drug_unit) == ("9999-0123-01", Decimal("1.5"), "ML")
 
 
 def test_charges_without_id_are_told_apart_and_found_again() -> None:
@@ -567,8 +582,9 @@ def test_orders_inside_a_charge_message_are_no_second_procedure() -> None:
     ("kind", "reason"),
     [
         ("ORU^R01", "unless the feed's rules list"),
-        ("ADT^A30", "a merge or move"),
-        ("ADT^A31", "patient data without a visit"),
+        ("ADT^A46", "a number by which no visit is known"),
+        ("ADT^A17", "two patients swap beds"),
+        ("ADT^A29", "a person is deleted at the sender"),
         ("BAR^P02", "purged"),
         ("SIU^S12", "a type that bills nothing"),
     ],
@@ -577,9 +593,9 @@ def test_a_type_that_is_ignored_says_why(kind: str, reason: str) -> None:
     assert reason in why_ignored(kind)
 
 
-def test_a_feed_may_bill_and_ignore_types_but_never_merges_of_persons() -> None:
+def test_a_feed_may_bill_and_ignore_types_but_never_changes_of_numbers_that_name_no_visit() -> None:
     rules = FeedRules(bill=frozenset({"ORU^R01", "OML^*", "ADT^*"}), ignore=frozenset({"DFT^P11", "BAR^*"}))
-    billed = {k for k in ("ORU^R01", "ORU^R03", "OML^O21", "ADT^Z01", "ADT^A30", "DFT^P03") if is_billed(k, rules)}
+    billed = {k for k in ("ORU^R01", "ORU^R03", "OML^O21", "ADT^Z01", "ADT^A46", "DFT^P03") if is_billed(k, rules)}
     assert billed == {"ORU^R01", "OML^O21", "ADT^Z01", "DFT^P03"}
     assert [why_ignored(k, rules) for k in ("DFT^P11", "BAR^P01")] == ["a type that the feed's rules ignore"] * 2
 

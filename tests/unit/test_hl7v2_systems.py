@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fhir_coder.hl7v2.reader import Field, Segment, Syntax
+from fhir_coder.hl7v2.reader import Field, Syntax
 from fhir_coder.hl7v2.systems import read_concept, read_modifiers, system_uri, written_code
 from fhir_coder.model import Coding, Concept, System
 
-SEGMENT = Segment("DG1", "DG1[1]", "DG1", Syntax())
+SYNTAX = Syntax()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_codes_are_written_as_their_system_writes_them(system: str, code: str, w
 
 
 def concept(raw: str, default: str = "", procedure: bool = False) -> Concept | None:
-    return read_concept(Field(raw, SEGMENT, 3), default, procedure)
+    return read_concept(Field(raw, SYNTAX), default, procedure)
 
 
 def test_both_codings_are_kept_first_named_first() -> None:
@@ -99,13 +99,13 @@ def test_no_code_and_no_text_is_no_concept(raw: str) -> None:
 
 
 def test_modifiers_are_capitals_with_the_system_named() -> None:
-    fields = [Field(raw, SEGMENT, 26) for raw in ("lt", "59^^HCPCS")]
+    fields = [Field(raw, SYNTAX) for raw in ("lt", "59^^HCPCS")]
     assert read_modifiers(fields) == (Coding("", "LT"), Coding(System.HCPCS, "59"))
 
 
 def test_the_senders_own_names_of_systems_go_before_the_standards() -> None:
     names = {"LOC": System.HCPCS, "I10": "urn:who:icd10"}
-    own, procedure = (read_concept(Field(f"X1^^{n}", SEGMENT, 3), "", True, names) for n in ("loc", "I10"))
+    own, procedure = (read_concept(Field(f"X1^^{n}", SYNTAX), "", True, names) for n in ("loc", "I10"))
     assert own
     assert procedure
     assert [own.codings[0].system, procedure.codings[0].system] == [System.HCPCS, "urn:who:icd10"]

@@ -102,7 +102,7 @@ def test_each_answer_has_a_control_id_of_its_own() -> None:
 
 
 def batch_answer(payload: bytes, kept: Kept | None = GOOD) -> list[bytes]:
-    content = frame_content("f", payload)
+    content = frame_content("f", payload, "host")
     return answer_frame(content, [kept] * len(content.messages), AT, "auto")
 
 

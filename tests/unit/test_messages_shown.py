@@ -131,6 +131,13 @@ def test_what_a_terminal_would_not_show_is_written_out() -> None:
     assert "\\u202eX\\u200bY" in parsed_text(story(body))
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_a_payload_in_utf_16_is_shown_as_text(codec: str) -> None:
+    shown = message_text(story(("\ufeff" + "MSH|^~\\&|É\rPID|1\r").encode(codec)))
+
+    assert [line.strip() for line in shown.splitlines()[-2:]] == ["MSH|^~\\&|É␍", "PID|1␍"]
+
+
 def test_what_looks_like_an_amount_stands_where_all_values_stand() -> None:
     text = parsed_text(story(HEAD.format(version="2.5.1").encode()))
     columns = [line.index(said) for line in text.splitlines() for said in ("CLINIC", "2.5.1") if line.endswith(said)]

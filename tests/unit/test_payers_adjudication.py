@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fhir_coder.model import ClaimStatus, Json, Money
-from fhir_coder.payers.adjudication import is_decision, read_claim_response
+from fhir_coder.model import ClaimStatus, Json, Money, Payment
+from fhir_coder.payers.adjudication import decision_named, is_decision, read_claim_response
 from fhir_coder.payers.answer import read_json
 
 
@@ -115,3 +117,110 @@ def test_amounts_that_are_none_are_left_out(value: Any) -> None:
 )
 def test_only_a_claim_response_in_force_decides(response: Json, decides: bool) -> None:
     assert is_decision(response) is decides
+
+
+def test_what_is_allowed_and_what_the_patient_owes_is_read_by_line_and_in_all() -> None:
+    first = line(1, submitted="100", eligible="90", deductible="10", copay="5.50", benefit="74.50")
+    second = line(2, submitted="50", allowed="50", memberliability="50", benefit="0")
+    decision = read(item=[first, second])
+    assert [d.allowed for d in decision.lines] == [Money(Decimal("90"), "USD"), Money(Decimal("50"), "USD")]
+    assert [d.patient for d in decision.lines] == [Money(Decimal("15.50"), "USD"), Money(Decimal("50"), "USD")]
+    assert decision.patient == Money(Decimal("65.50"), "USD")
+    assert read(item=[first], total=amounts(patientliability="20")).patient == Money(Decimal("20"), "USD")
+    assert read(item=[PAID]).patient is None
+
+
+def test_reasons_come_with_the_payers_words_for_them() -> None:
+    told = {"category": {"coding": [{"code": "benefit"}]}, "reason": {"coding": [{"code": "96", "display": "Not so"}]}}
+    worded = told | {"reason": {"coding": [{"code": "97"}], "text": "Part of another"}}
+    (decision,) = read(item=[{"itemSequence": 1, "adjudication": [told, worded]}]).lines
+    assert (decision.reasons, decision.texts) == (("96", "97"), ("Not so", "Part of another"))
+    notes = [{"number": 1, "text": "See the policy"}, {"number": 2}]
+    assert read(processNote=notes).texts == ("See the policy",)
+
+
+def test_the_payment_is_read_with_its_day_and_number() -> None:
+    paid = read(payment={"amount": usd("74.50"), "date": "2026-11-20", "identifier": {"value": "EFT-7"}})
+    assert paid.payment == Payment(Money(Decimal("74.50"), "USD"), "2026-11-20", "EFT-7")
+
+
+def test_a_payment_notice_beside_the_decision_tells_its_payment() -> None:
+    response = {"resourceType": "ClaimResponse", "id": "3", "status": "active", "outcome": "complete"}
+    details = [
+        {"response": {"reference": "ClaimResponse/4"}, "amount": usd("1")},
+        {"response": {"reference": "https://payer.example/fhir/ClaimResponse/3"}, "amount": usd("74.50")},
+    ]
+    number = {"value": "CHK-9"}
+    notice = {"resourceType": "PaymentReconciliation", "paymentDate": "2026-11-21", "detail": details}
+    read_beside = read_claim_response(response, [response, notice | {"paymentIdentifier": number}])
+    assert read_beside.payment == Payment(Money(Decimal("74.50"), "USD"), "2026-11-21", "CHK-9")
+    assert read_claim_response(response | {"id": "5"}, [notice]).payment is None
+
+
+def test_an_explanation_of_benefit_is_read_as_a_decision_by_its_own_line_numbers() -> None:
+    eob = {
+        "resourceType": "ExplanationOfBenefit",
+        "id": "e1",
+        "status": "active",
+        "outcome": "complete",
+        "claim": {"reference": "Claim/7"},
+        "item": [{"sequence": n, "adjudication": one["adjudication"]} for n, one in ((1, PAID), (2, DENIED))],
+    }
+    decision = read_claim_response(eob)
+    assert is_decision(eob)
+    assert (decision.status, decision.reference) == (ClaimStatus.PARTIAL, "ExplanationOfBenefit/e1")
+    assert [d.sequence for d in decision.lines] == [1, 2]
+    named = decision_named({"resourceType": "Bundle", "entry": [{"resource": eob}]}, "ExplanationOfBenefit/e1")
+    assert named is not None
+    assert [item["itemSequence"] for item in named["item"]] == [1, 2]
+
+
+def test_a_line_the_payer_added_stands_for_the_line_it_names() -> None:
+    added = {"itemSequence": [1], "adjudication": PAID["adjudication"]}
+    decision = read(addItem=[added], item=[DENIED])
+    assert [(d.sequence, d.denied) for d in decision.lines] == [(1, False), (2, True)]
+    assert read(addItem=[added | {"itemSequence": "1"}, added | {"itemSequence": [True]}]).lines == ()
+
+
+NAMES = [
+    *("resourceType", "item", "itemSequence", "sequence", "adjudication", "category", "coding", "code", "amount"),
+    *(
+        "value",
+        "reason",
+        "text",
+        "extension",
+        "url",
+        "valueCodeableConcept",
+        "valueString",
+        "payment",
+        "total",
+        "error",
+    ),
+    *("addItem", "processNote", "preAuthPeriod", "input", "type", "payload", "detail", "response", "reference"),
+    *("request", "claim", "outcome"),
+]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.decimals(allow_nan=False),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(NAMES),
+                inner,
+                max_size=5,
+            )
+        ),
+        max_leaves=30,
+    )
+)
+def test_no_answer_of_any_form_ends_in_an_error(told: Any) -> None:
+    response = told if isinstance(told, dict) else {"item": told}
+    beside = [
+        response,
+        {"resourceType": "Task", "input": told},
+        {"resourceType": "CommunicationRequest", "payload": told},
+    ]
+    notice = {"resourceType": "PaymentReconciliation", "detail": told}
+    assert read_claim_response(response, [*beside, notice]).status in ClaimStatus

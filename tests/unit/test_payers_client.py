@@ -16,6 +16,8 @@ from fhir_coder.model import OutcomeKind
 from fhir_coder.payers import ClientOptions, PayerClient, Try, connections
 from fhir_coder.payers.client import _failure
 from fhir_coder.payers.outcomes import Failure
+from fhir_coder.payers.shown import without_userinfo
+from fhir_coder.settings.access import AccessSettings
 
 
 def read_request(connection: socket.socket) -> bytes:
@@ -114,9 +116,11 @@ def test_a_taken_claim_is_one_request_with_the_bytes_as_given() -> None:
     assert b"If-None-Exist: identifier=urn:s|C-1" in served.requests[0]
 
 
-def test_the_token_is_sent_and_never_shown() -> None:
+def test_the_token_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYER_TOKEN", "SECRET")
     with payer(http(401)) as served:
-        client = PayerClient(served.url, token="SECRET")
+        access = AccessSettings(url=served.url, auth="bearer", secret_env="PAYER_TOKEN")
+        client = PayerClient(served.url, access=access)
         outcome = send(client)
         client.close()
     assert outcome.kind is OutcomeKind.UNAUTHORIZED
@@ -310,7 +314,7 @@ def test_every_http_request_is_reported() -> None:
     tries: list[Try] = []
     with payer(http(503), http(400)) as served, client_of(served.url, on_attempt=tries.append) as (client, _):
         send(client)
-    assert [(t.what, t.kind, t.http_status) for t in tries] == [
+    assert [(t.what, t.outcome.kind, t.outcome.http_status) for t in tries] == [
         ("submit", OutcomeKind.BUSY, 503),
         ("submit", OutcomeKind.REFUSED, 400),
     ]
@@ -339,3 +343,44 @@ def test_a_tls_break_after_sending_is_unknown() -> None:
     assert _failure(ssl.SSLError()) is Failure.TLS
     connections._departure.begun = True
     assert _failure(ssl.SSLError()) is Failure.CONNECTION_LOST
+
+
+@pytest.mark.parametrize(
+    ("status", "is_there"), [(200, True), (401, True), (404, True), (429, False), (500, False), (503, False)]
+)
+def test_a_payer_is_there_when_it_answers_anything_but_an_error_of_its_own(status: int, is_there: bool) -> None:
+    with payer(http(status)) as served, client_of(served.url) as (client, _):
+        assert client.knock() is is_there
+    assert served.requests[0].startswith(b"GET /fhir/metadata HTTP/1.1\r\n")
+
+
+def test_a_payer_where_nobody_listens_is_not_there() -> None:
+    with client_of(refusing_url()) as (client, _):
+        assert client.knock() is False
+
+
+def test_what_is_reported_of_a_request_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Try] = []
+    answered = http(400, b"{}", "Set-Cookie: SECRET", "Retry-After: 7")
+    with payer(answered) as served, client_of(served.url, on_attempt=tries.append) as (client, _):
+        monkeypatch.setitem(client._session().headers, "Authorization", "Bearer SECRET")
+        send(client)
+    (one,) = tries
+    assert b"Authorization: Bearer SECRET" in served.requests[0]
+    assert "Authorization: (not kept)" in one.headers
+    assert "set-cookie: (not kept)" in one.answer_headers
+    assert "retry-after: 7" in one.answer_headers
+    assert (one.line, one.body) == (f"POST {served.url}/Claim", b'{"resourceType":"Claim"}')
+    assert "SECRET" not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:SECRET@payer.example:8443/fhir/Claim?x=1", "https://payer.example:8443/fhir/Claim?x=1"),
+        ("https://payer.example/fhir", "https://payer.example/fhir"),
+        ("https://[bad", ""),
+    ],
+)
+def test_user_and_password_of_an_address_are_not_shown(address: str, shown: str) -> None:
+    assert without_userinfo(address) == shown

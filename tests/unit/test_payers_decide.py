@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -143,8 +145,14 @@ def test_a_claim_the_payer_has_is_never_sent_again_because_a_question_failed() -
             assert (decision.status, decision.next_stage) in ((S.QUEUED, "poll"), (S.QUEUED, ""))
 
 
-def test_a_payer_that_never_decides_is_asked_so_often_and_then_a_person_is() -> None:
-    last, before = (after_poll(outcome(K.PENDING), POLICY.max_tries - n, POLICY) for n in (1, 2))
+@pytest.mark.parametrize(
+    ("kind", "tries", "waited"), [(K.PENDING, 3, POLICY.decide_within), (K.REFUSED, POLICY.max_tries - 1, 5.0)]
+)
+def test_a_payer_that_never_decides_or_tells_is_asked_for_so_long_and_then_a_person_is(
+    kind: K, tries: int, waited: float
+) -> None:
+    before = after_poll(outcome(kind), tries - 1, POLICY, waited - 1.0)
+    last = after_poll(outcome(kind), tries, POLICY, waited)
     assert (before.next_stage, before.item) == ("poll", "")
     assert (last.status, last.next_stage, last.item) == (S.QUEUED, "", "delivery")
 
@@ -168,10 +176,17 @@ def test_waiting_is_never_shorter_than_the_payer_asked_and_never_longer_than_the
 
 
 @given(st.integers(0, 8), st.randoms(use_true_random=True))
-def test_waiting_doubles_from_the_base_with_jitter_between_its_half_and_its_whole(
-    tries: int, jitter: random.Random
-) -> None:
-    assert 2.0**tries <= RetryPolicy(base=2.0, cap=10**9, jitter=jitter).wait(tries) <= 2.0 * 2.0**tries
+def test_waiting_is_drawn_from_nothing_to_a_bound_that_doubles(tries: int, jitter: random.Random) -> None:
+    assert 0.0 <= RetryPolicy(base=2.0, cap=10**9, jitter=jitter).wait(tries) <= 2.0 * 2.0**tries
+
+
+def test_waits_fill_the_whole_span_so_that_claims_that_failed_together_spread_out() -> None:
+    policy = RetryPolicy(base=2.0, cap=10**9, jitter=random.Random(3))
+    drawn = sorted(policy.wait(4) for _ in range(400))
+
+    assert drawn[0] < 1.0
+    assert drawn[-1] > 31.0
+    assert all(later - one < 2.0 for one, later in pairwise(drawn))
 
 
 def test_two_claims_that_fail_together_do_not_come_back_together() -> None:
@@ -197,6 +212,37 @@ def test_a_payer_that_stays_away_is_a_persons_work_after_the_last_try(follow: ob
 
     assert (before.next_stage, before.item) == ("submit", "")
     assert (last.status, last.next_stage, last.item) == (kept, "", "delivery")
+
+
+@pytest.mark.parametrize(("follow", "kept"), [(after_submit, S.READY), (after_look_up, S.UNKNOWN)])
+def test_a_payer_that_stays_away_too_long_is_a_persons_work_whatever_the_tries(
+    follow: object, kept: ClaimStatus
+) -> None:
+    limit = POLICY.give_up_after
+    before = follow(outcome(K.BUSY), 0, POLICY, waited=limit - 1)  # type: ignore[operator]  # one of the two
+    over = follow(outcome(K.BUSY), 0, POLICY, waited=limit)  # type: ignore[operator]  # one of the two
+
+    assert (before.next_stage, before.item) == ("submit", "")
+    assert (over.status, over.next_stage, over.item) == (kept, "", "delivery")
+
+
+# --- how an unknown outcome is settled
+
+REPEAT, PERSON = replace(POLICY, unknown="repeat"), replace(POLICY, unknown="person")
+
+
+def test_where_the_payer_promises_it_an_unknown_outcome_is_settled_by_an_exact_repeat() -> None:
+    assert told(after_submit(outcome(K.UNKNOWN), 0, REPEAT)) == (S.UNKNOWN, "submit", "", True)
+    assert told(after_look_up(outcome(K.TAKEN), 0, REPEAT)) == (S.QUEUED, "poll", "", False)
+    assert told(after_look_up(outcome(K.PENDING), 0, REPEAT)) == (S.QUEUED, "poll", "", False)
+    assert told(after_look_up(outcome(K.ANSWERED, S.COMPLETE), 0, REPEAT)) == (S.COMPLETE, "", "", False)
+    assert told(after_look_up(outcome(K.UNKNOWN), 0, REPEAT)) == (S.UNKNOWN, "submit", "", True)
+    assert told(after_look_up(outcome(K.REFUSED), 0, REPEAT)) == (S.UNKNOWN, "", "parked", False)
+
+
+@pytest.mark.parametrize("kind", [K.UNKNOWN, K.LOOK_UP])
+def test_where_the_payer_cannot_be_asked_an_unknown_outcome_is_a_persons_work_at_once(kind: OutcomeKind) -> None:
+    assert told(after_submit(outcome(kind), 0, PERSON)) == (S.UNKNOWN, "", "parked", False)
 
 
 @given(st.sampled_from([K.REFUSED, K.UNAUTHORIZED]), TRIES, st.none() | SECONDS)

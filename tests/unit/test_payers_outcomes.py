@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_coder.model import ClaimStatus, Identifier, OutcomeKind
-from fhir_coder.payers import PROFILES, BaseProfile
+from fhir_coder.payers import BaseProfile
 from fhir_coder.payers.answer import HttpAnswer
 from fhir_coder.payers.base import search_token
 from fhir_coder.payers.outcomes import Failure, outcome_of_failure, outcome_of_submit, retry_after_seconds
 
 NOW = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 NAME = Identifier("C-1", "urn:s")
-BASE = PROFILES["base"]
+BASE = BaseProfile()
 
 
 def answer(status: int, body: Any = b"", **headers: str) -> HttpAnswer:
@@ -329,7 +329,7 @@ KINDS = st.sampled_from(["ClaimResponse", "OperationOutcome", "Bundle", "Claim",
 def test_no_json_breaks_the_reading(body: dict[str, Any], kind: str, status: int) -> None:
     got = answer(status, body | {"resourceType": kind, "outcome": "complete", "status": "active"})
     for outcome in (
-        BASE.read_submit(got),
+        BASE.read_submit(got, NAME),
         BASE.read_find(got, NAME),
         BASE.read_poll(got, "Claim/7", NAME),
         BASE.read_poll(got, "", NAME),

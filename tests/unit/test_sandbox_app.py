@@ -19,79 +19,11 @@ from fhir.resources.R4B.claimresponse import ClaimResponse
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from fhir_coder.claims.wire import to_bytes
-from fhir_coder.model import ClaimStatus, Json, OutcomeKind, System
-from fhir_coder.payers import ClientOptions, PayerClient
+from fhir_coder.model import ClaimStatus, Json, OutcomeKind
+from fhir_coder.payers import BaseProfile, ClientOptions, PayerClient
 from fhir_coder.payers.answer import read_json
 from fhir_coder.payers.sandbox import Rules, running
-
-SYSTEM = "urn:example:claim"
-
-
-def money(amount: str) -> Json:
-    return {"value": Decimal(amount), "currency": "USD"}
-
-
-def line(sequence: int, code: str, amount: str) -> Json:
-    return {
-        "sequence": sequence,
-        "diagnosisSequence": [1],
-        "productOrService": {"coding": [{"system": System.HCPCS, "code": code}]},
-        "quantity": {"value": Decimal(1)},
-        "unitPrice": money(amount),
-        "net": money(amount),
-    }
-
-
-def make_claim(name: str = "C-1", subscriber: str = "SUB-1", **more: Any) -> Json:
-    claim: Json = {
-        "resourceType": "Claim",
-        "contained": [
-            {
-                "resourceType": "Patient",
-                "id": "patient",
-                "identifier": [{"value": "POISON-1"}],
-                "name": [{"family": "Poison"}],
-            },
-            {
-                "resourceType": "Organization",
-                "id": "provider",
-                "identifier": [{"system": System.NPI, "value": "1234567893"}],
-            },
-            {
-                "resourceType": "Coverage",
-                "id": "coverage",
-                "status": "active",
-                "subscriberId": subscriber,
-                "beneficiary": {"reference": "#patient"},
-                "payor": [{"display": "Payer"}],
-            },
-        ],
-        "identifier": [{"system": SYSTEM, "value": name}],
-        "status": "active",
-        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/claim-type", "code": "professional"}]},
-        "use": "claim",
-        "patient": {"reference": "#patient"},
-        "created": "2026-11-03",
-        "provider": {"reference": "#provider"},
-        "priority": {"coding": [{"code": "normal"}]},
-        "diagnosis": [
-            {"sequence": 1, "diagnosisCodeableConcept": {"coding": [{"system": System.ICD10CM, "code": "E11.9"}]}}
-        ],
-        "insurance": [{"sequence": 1, "focal": True, "coverage": {"reference": "#coverage"}}],
-        "item": [line(1, "G0463", "150.25"), line(2, "J1885", "10.10")],
-        "total": money("160.35"),
-    }  # fmt: skip
-    return claim | more
-
-
-def post(url: str, claim: Json, path: str = "/Claim", **headers: str) -> requests.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(url + path, to_bytes(claim), headers=named, timeout=10)
-
-
-def held(url: str) -> list[Json]:
-    found: list[Json] = requests.get(f"{url}/_sandbox/claims", timeout=10).json()
-    return found
+from tests.sandbox import SYSTEM, held, line, make_claim, money, post
 
 
 @pytest.fixture
@@ -128,17 +60,21 @@ def test_the_operation_answers_with_a_valid_claim_response(url: str) -> None:
     assert b'"value":128.28' in answer.content
 
 
+def urn(number: int) -> str:
+    return f"urn:uuid:00000000-0000-4000-8000-{number:012}"
+
+
 def test_the_operation_takes_a_bundle(url: str) -> None:
     claim = make_claim()
     patient, provider, coverage = claim.pop("contained")
     entries = [claim, patient, provider, coverage]
-    claim |= {"patient": {"reference": "urn:uuid:1"}, "provider": {"reference": "Organization/provider"}}
-    claim["insurance"][0]["coverage"] = {"reference": "urn:uuid:3"}
-    coverage |= {"subscriberId": "INACTIVE-9", "beneficiary": {"reference": "urn:uuid:1"}}
+    claim |= {"patient": {"reference": urn(1)}, "provider": {"reference": "Organization/provider"}}
+    claim["insurance"][0]["coverage"] = {"reference": urn(3)}
+    coverage |= {"subscriberId": "INACTIVE-9", "beneficiary": {"reference": urn(1)}}
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
-        "entry": [{"fullUrl": f"urn:uuid:{n}", "resource": r} for n, r in enumerate(entries)],
+        "entry": [{"fullUrl": urn(n), "resource": r} for n, r in enumerate(entries)],
     }
     assert post(url, bundle, "/Claim/$submit").json()["disposition"] == "0 of 2 lines are accepted."
 
@@ -190,9 +126,9 @@ REFUSED: list[tuple[str, str, Callable[[Json], object]]] = [
     ("invariant", "Claim.item[1].diagnosisSequence[0]", lambda c: c["item"][1].update(diagnosisSequence=[2])),
     ("business-rule", "Claim.total", lambda c: c.update(total=money("160.36"))),
     ("business-rule", "Claim.status", lambda c: c.update(status="draft")),
-    ("structure", "Claim.contained[0].birthDate", lambda c: c["contained"][0].update(birthDate="POISON")),
+    ("value", "Claim.contained[0].birthDate", lambda c: c["contained"][0].update(birthDate="POISON")),
     ("structure", "Claim.colour", lambda c: c.update(colour="red")),
-    ("structure", "Claim", lambda c: c["contained"][2].update(resourceType="Nothing")),
+    ("value", "Claim.contained[2].resourceType", lambda c: c["contained"][2].update(resourceType="Nothing")),
     ("not-found", "Claim.related[0].claim", lambda c: c.update(related=[prior("C-0")])),
 ]  # fmt: skip
 
@@ -406,7 +342,7 @@ def test_questions_are_never_faulty() -> None:
 def test_the_client_sends_by_operation_where_the_payer_wants_it(
     url: str, client_of: Callable[..., PayerClient]
 ) -> None:
-    outcome = client_of(url, submit="operation").submit(to_bytes(make_claim()), SYSTEM, "C-1")
+    outcome = client_of(url, profile=BaseProfile(submit="operation")).submit(to_bytes(make_claim()), SYSTEM, "C-1")
     assert (outcome.kind, outcome.reference) == (OutcomeKind.ANSWERED, "Claim/1")
 
 

@@ -14,6 +14,7 @@ from fhir_coder.conversion import Conversion, ConvertedMessage
 from fhir_coder.model import (
     Adjudication,
     ClaimStatus,
+    DocumentRequest,
     Header,
     Kind,
     LineDecision,
@@ -21,8 +22,10 @@ from fhir_coder.model import (
     MessageStatus,
     Outcome,
     OutcomeKind,
+    Payment,
     System,
 )
+from fhir_coder.payers import Try
 from fhir_coder.queries import message_story
 from fhir_coder.screens import (
     aligned,
@@ -33,7 +36,7 @@ from fhir_coder.screens import (
     stored_claim_text,
 )
 from fhir_coder.screens_messages import message_text, visible
-from fhir_coder.store import Ledger, claims, messages
+from fhir_coder.store import Ledger, attempts, claims, messages
 from fhir_coder.store.events import events_of
 from fhir_coder.store.messages import Incoming
 from fhir_coder.store.schema import charts
@@ -124,23 +127,62 @@ def test_a_stored_claim_shows_its_codes_history_and_answer(ledger: Ledger) -> No
     with ledger.writing() as connection:
         connection.execute(insert(charts).values(key=KEY, first_seen_at=NOON, cancelled=False))
         one = claims.insert_claim(connection, filed, NOON)
-        first = claims.begin_attempt(connection, one, "submit", NOON)
-        claims.end_attempt(connection, first, busy, "send again", (NOON, NOON))
-        claims.begin_attempt(connection, one, "look-up", NOON)
+        first = attempts.begin(connection, one, "submit", NOON)
+        sent = Try("submit", NOON, NOON, busy, "POST https://payer.example/fhir/Claim", "", b"")
+        attempts.end(connection, first, [sent], "send again", NOON)
+        attempts.begin(connection, one, "look-up", NOON)
         claims.move(connection, claims.by_id(connection, one), ClaimStatus.PARTIAL, "answered", NOON)
         claims.set_adjudication(connection, one, answer)
-        attempts, events = claims.attempts_of(connection, one), events_of(connection, "claim", one)
-        text = stored_claim_text(claims.by_id(connection, one), attempts, events)
+        tried, events = attempts.of_claim(connection, one), events_of(connection, "claim", one)
+        text = stored_claim_text(claims.by_id(connection, one), tried, events)
 
     for said in (
         f"{GOOD.identifier}   revision 1   Lakeshore PPO   USD 1336.50   partial   replaces CLM-0",
         f"chart {KEY}   professional-1",
         "dx@1  row 2",
         "ready → partial",
-        "503 busy: the payer is not available; then: send again",
+        "503 busy: the payer is not available in 0.000 s; then: send again",
         "no answer was written down",
         "USD 80.00",
         "denied 45",
+    ):
+        assert said in text
+
+
+def test_a_stored_claim_shows_what_a_review_says_and_asks_for(ledger: Ledger) -> None:
+    lines = (
+        LineDecision(1, review="A1", authorization="AUTH-7", allowed=money("90.00"), patient=money("10.00")),
+        LineDecision(2, review="A4", pended=True, reasons=("0V",), texts=("More is needed",)),
+    )
+    answer = Adjudication(
+        ClaimStatus.QUEUED,
+        "complete",
+        lines=lines,
+        patient=money("10.00"),
+        payment=Payment(money("80.00"), "2026-11-20", "EFT-7"),
+        pended=True,
+        requests=(DocumentRequest("documents", ("28570-0",), (1, 2), "2026-12-01", "Task/1"),),
+        authorization="AUTH-7",
+        authorized_from="2026-11-03",
+        authorized_to="2026-12-03",
+        texts=("See the policy",),
+    )
+    filed = claims.Filed(GOOD, to_bytes(GOOD.claim), content_hash(GOOD.claim))
+    with ledger.writing() as connection:
+        connection.execute(insert(charts).values(key=KEY, first_seen_at=NOON, cancelled=False))
+        one = claims.insert_claim(connection, filed, NOON)
+        claims.set_adjudication(connection, one, answer)
+        text = stored_claim_text(claims.by_id(connection, one), [], [])
+
+    for said in (
+        "complete, pended",
+        "USD 10.00",
+        "2026-11-20 EFT-7",
+        "AUTH-7 2026-11-03 to 2026-12-03",
+        "A1 allowed 90.00 patient owes 10.00 AUTH-7",
+        "pended A4 0V More is needed",
+        "documents 28570-0 for line 1, 2 by 2026-12-01",
+        "See the policy",
     ):
         assert said in text
 
@@ -154,12 +196,18 @@ def test_a_status_says_what_waits() -> None:
         "oldest_waiting_at": "2026-11-03T18:00:00+00:00",
         "feeds": {"adt": {"charted": 3}},
         "payers": {"lakeshore": {"ready": 1}},
+        "payer_states": {
+            "lakeshore": {"state": "up", "reason": "", "since": "2026-11-03T18:00:00+00:00"},
+            "statewide": {"state": "down", "reason": "connection refused", "since": "2026-11-03T18:00:00+00:00"},
+        },
         "fhir_servers": {
             "ehr": {"state": "down", "reason": "http_503", "since": "2026-11-03T17:00:00", "read_at": None}
         },
     }
 
     text = status_text(counted)
+    assert "statewide       down (connection refused) since 2026-11-03T18:00:00+00:00" in text
+    assert "lakeshore       up" not in text
     assert "ehr             down (http_503) since 2026-11-03T17:00:00, read never" in text
 
     for said in ("work waiting  2", "3 charted", "claims        none", "1 gap", "2026-11-03T18:00:00", "lakeshore"):

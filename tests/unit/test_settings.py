@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from fhir_coder.errors import SettingsError
 from fhir_coder.model import Address
+from fhir_coder.server import bind_all
 from fhir_coder.settings import (
     BillingSettings,
     FolderFeed,
@@ -271,9 +273,51 @@ def test_a_payer_without_a_list_of_authorised_codes_is_not_one_with_an_empty_lis
 
 
 def test_a_token_comes_from_the_environment_and_not_from_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    payer = PayerSettings(name="a", url="https://p.example", token_env="A_TOKEN")
+    payer = PayerSettings(name="a", url="https://p.example", auth="bearer", secret_env="A_TOKEN")
     monkeypatch.setenv("A_TOKEN", "from-the-environment")
 
-    assert payer.token() == "from-the-environment"
-    assert PayerSettings(name="a", url="https://p.example").token() is None
+    assert payer.secret() == "from-the-environment"
+    assert PayerSettings(name="a", url="https://p.example").secret() == ""
     assert "from-the-environment" not in to_toml(Settings(payers=(payer,)))
+
+
+# --- faults that show only when the settings are used
+
+TAKEN = """\
+[http]
+port = 0
+
+[[feeds]]
+name = "web"
+kind = "http"
+token_env = "NO_SUCH_TOKEN"
+
+[[feeds]]
+name = "adt"
+kind = "mllp"
+port = PORT
+"""
+
+
+def test_a_fault_at_the_start_names_the_file_the_line_and_the_feed(written: Write) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = written(TAKEN.replace("PORT", str(taken.getsockname()[1])))
+        with pytest.raises(SettingsError) as caught:
+            bind_all(load_settings(path))
+
+    told = [f"{path}:12: feeds[1].port (adt): port", f"{path}:7: feeds[0].token_env (web): the environment variable"]
+    title, *faults = str(caught.value).splitlines()
+    assert title == f"nothing was started: {path} has 2 faults:"
+    assert [fault[: len(start)] for fault, start in zip(faults, told, strict=True)] == told
+
+
+def test_the_workers_process_knows_the_file_of_the_settings(written: Write) -> None:
+    path = written('[[feeds]]\nname = "web"\nkind = "http"\n')
+    settings = Settings.from_line(load_settings(path).to_line())
+
+    assert str(settings.fault(("feeds", 0, "rules"), "no")) == f"{path}:1: feeds[0].rules (web): no"
+    assert settings == load_settings(path)
+
+
+def test_settings_that_were_not_read_from_a_file_have_faults_all_the_same() -> None:
+    assert str(Settings().fault(("http", "port"), "no")) == "the set of settings: http.port: no"

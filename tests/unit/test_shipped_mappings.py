@@ -30,8 +30,9 @@ from fhir_coder.model import (
 from fhir_coder.terminology.check import check_tables, days_to_check
 from fhir_coder.terminology.check_digits import has_check_digit
 from fhir_coder.terminology.codesets import CodeSets, open_codesets
+from fhir_coder.terminology.loading import load_tables, read_layers
 from fhir_coder.terminology.table import MappingTable, Row
-from fhir_coder.terminology.tables import Tables, load_tables, read_layers
+from fhir_coder.terminology.tables import Tables
 
 REPO = Path(__file__).resolve().parents[2]
 MAPPINGS = REPO / "mappings"

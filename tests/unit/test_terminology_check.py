@@ -93,6 +93,29 @@ def test_a_target_whose_code_has_ended_is_a_fault_unless_the_row_ends_with_it(ch
     assert checked("2025-12-31") == []
 
 
+@pytest.mark.parametrize(
+    ("dates", "warned"),
+    [
+        ("2025-01-01,", True),
+        ("2025-01-01,2026-06-30", True),
+        ("2026-01-01,", False),  # it never was valid: no warning, a fault
+    ],
+)
+def test_a_target_that_ends_while_its_row_goes_on_is_warned_of_with_its_last_day(
+    tmp_path: Path, dates: str, warned: bool
+) -> None:
+    periods = {"J1885": ((date(1993, 1, 1), date(2025, 12, 31)),)}
+    (tmp_path / "t.csv").write_text(f"source_code,target_code,valid_from,valid_to\nX,J1885,{dates}\n", encoding="utf-8")
+    header = HEADER.format(id="t", kind="charge", source="local", target="hcpcs", licence="ours")
+    (tmp_path / "t.toml").write_text(header, encoding="utf-8")
+    with CodeSets(CodeList("HCPCS", date(2020, 1, 1), {}, periods)) as sets:
+        found = check_tables([tmp_path], sets, ON)
+
+    [fault] = found
+    assert fault.is_warning is warned
+    assert ("warning: ends on 2025-12-31, and the row goes on" in str(fault)) is warned
+
+
 def test_a_fee_is_for_a_valid_code(check: Check) -> None:
     found = check("G0463,x,,,,,,,,,1.00,\nG9999,x,,,,,,,,,1.00,\n", "fee", "hcpcs>hcpcs")
 

@@ -133,7 +133,7 @@ def test_all_faults_of_both_files_are_listed_at_once(write: Write) -> None:
             4,
             "target_system",
             "unknown target system: write one of sct, icd10cm, icd10pcs, icd9cm, hcpcs, cpt, cdt, loinc, cvx, ndc, "
-            "rxnorm, actcode, local, or its URI",
+            "rxnorm, actcode, revenue, local, or its URI",
         ),
         ("dx.csv", 5, "sex", "unknown sex: write one of female, male, or nothing"),
         ("dx.csv", 6, "age", "not an age: write <29d, <=17y, >=65y, >18y or 12y-17y with d, m or y"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,16 @@ from fhir_coder.model import Coding, CodingContext, Kind, System
 from fhir_coder.shipped import shipped
 from fhir_coder.terminology import CodeSets, Tables, load_tables, open_codesets
 from fhir_coder.terminology.draft import Source
+from fhir_coder.terminology.history import read_history
 from fhir_coder.terminology.importing import IMPORTERS, import_table
 from fhir_coder.terminology.translate import Translation, born, chart_codes, translate
+from fhir_coder.terminology.versions import activate
 from tests.rf2 import AGE, FEMALE, HEADER, ONSET, TARGETS, MapRow, concept, ifa, text, write
 
 ON = date(2026, 11, 3)
 ONE, OTHER = concept(1), concept(2)
 NLM = IMPORTERS[0]
+put = partial(activate, at="2026-11-24T10:00:00+00:00", by="user tess")
 Put = Callable[..., Path]
 
 
@@ -40,7 +44,7 @@ def load(tmp_path: Path, site: Path, code_sets: CodeSets) -> Callable[[str | byt
     def loaded(body: str | bytes, name: str = "map.txt") -> Tables:
         file = tmp_path / name
         file.write_bytes(body if isinstance(body, bytes) else body.encode())
-        import_table(NLM, Source(file, code_sets, ON), site)
+        import_table(NLM, Source(file, code_sets, ON), site, put)
         return load_tables([site])
 
     return loaded
@@ -190,13 +194,14 @@ def test_a_faulty_map_is_refused_with_its_lines_and_changes_nothing(
 
     assert faults_of(load, text(rows)) == faults
     assert said(ask(load_tables([site]), OTHER)) == ["J18.9"]
-    assert sorted(path.name for path in site.iterdir()) == ["nlm-map.csv", "nlm-map.toml"]
+    assert sorted(path.name for path in site.iterdir()) == [".versions", "nlm-map.csv", "nlm-map.toml"]
+    assert read_history(site).state == 1
 
 
 @pytest.mark.parametrize(
     ("body", "name", "faults"),
     [
-        (b"", "map.txt", [(0, "refsetId")]),
+        (b"", "map.txt", [(0, "")]),
         (b"id\teffectiveTime\n", "map.txt", [(1, "")]),
         (f"{HEADER}\nonly\tthree\tcells\n".encode(), "map.txt", [(2, "")]),
         (text([MapRow(ONE, advice="caf\xe9")]).encode("latin-1"), "map.txt", [(2, "")]),
@@ -238,7 +243,7 @@ def test_a_generated_map_of_every_form_is_imported_whole(tmp_path: Path, site: P
     told: list[str] = []
     file = write(tmp_path / "map.txt", 20_000)
 
-    made = import_table(NLM, Source(file, code_sets, ON, told.append), site)
+    made = import_table(NLM, Source(file, code_sets, ON, told.append), site, put)
 
     assert len(made.table) == 27_000
     assert made.table.kind is Kind.DIAGNOSIS

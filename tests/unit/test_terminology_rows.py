@@ -11,7 +11,19 @@ import pytest
 
 from fhir_coder.coding import VisitPlace, code_chart
 from fhir_coder.errors import TableError
-from fhir_coder.model import Choice, CodedChart, Coding, CodingContext, Concept, Fact, Gap, Kind, Origin, System
+from fhir_coder.model import (
+    ChargeFact,
+    Choice,
+    CodedChart,
+    Coding,
+    CodingContext,
+    Concept,
+    Fact,
+    Gap,
+    Kind,
+    Origin,
+    System,
+)
 from fhir_coder.terminology import CodeSets, Tables, check_tables, load_tables
 from fhir_coder.terminology.check_digits import is_loinc
 from tests.building import (
@@ -205,6 +217,56 @@ def test_the_side_of_a_procedure_comes_from_its_modifier(load: Write) -> None:
     chart = code_chart(chart_of(patient(), visit(), diagnosis(), left), tables)
 
     assert [line.code.code for line in chart.lines] == ["G0328"]
+
+
+SIDED = "source_code,target_code,laterality\n1,S83.501A,right\n1,S83.502A,left\n"
+LEFT, RIGHT = (Coding("", "LT"),), (Coding("", "RT"),)
+
+
+def test_the_side_of_a_diagnosis_is_what_the_sender_says_of_it(load: Write) -> None:
+    tables = load(SIDED)
+
+    assert codes_of(coded_with(tables, diagnosis(sct("1"), laterality="left"))) == ["S83.502A"]
+    assert [gap.reason for gap in coded_with(tables, diagnosis(sct("1"))).gaps] == ["unknown_context"]
+    assert codes_of(coded_with(tables, diagnosis(sct("1"), laterality="left"), _for_it("T1", RIGHT))) == ["S83.502A"]
+
+
+def test_the_side_of_a_diagnosis_is_that_of_all_services_that_name_it(load: Write) -> None:
+    tables, one = load(SIDED), diagnosis(sct("1"))
+
+    assert codes_of(coded_with(tables, one, _for_it("T1", LEFT), _for_it("T2", LEFT))) == ["S83.502A"]
+    for others in ([_for_it("T2", RIGHT)], [_for_it("T2", ())], [_for_it("T2", (*LEFT, *RIGHT))]):
+        assert coded_with(tables, one, _for_it("T1", LEFT), *others).diagnoses == ()
+    assert coded_with(tables, one, charge(modifiers=LEFT)).diagnoses == ()  # it does not say that it is for this one
+
+
+def _for_it(identity: str, modifiers: tuple[Coding, ...]) -> ChargeFact:
+    return charge("G0463", identity, modifiers=modifiers, diagnoses=(sct("1"),))
+
+
+def test_a_row_brings_the_revenue_code_of_an_institutional_line(load: Write) -> None:
+    tables = load(
+        "source_code,target_code,revenue_code\nED-3,G0463,0450\n",
+        kind="charge",
+        source="local",
+        more='target_system = "hcpcs"',
+    )
+    coming_coded = charge(item=coded(System.LOCAL, "ED-3"))
+
+    assert coded_with(tables, diagnosis(), charge(coded(System.LOCAL, "ED-3"))).lines[0].revenue_code == "0450"
+    assert coded_with(tables, diagnosis(), coming_coded).lines[0].revenue_code == "0450"
+    assert coded_with(tables, diagnosis(), charge()).lines[0].revenue_code == ""
+
+
+@pytest.mark.parametrize("code", ["450", "O450", "04500"])
+def test_a_revenue_code_has_four_digits(load: Write, code: str) -> None:
+    with pytest.raises(TableError, match="four digits"):
+        load(
+            f"source_code,target_code,revenue_code\nED-3,G0463,{code}\n",
+            kind="charge",
+            source="local",
+            more='target_system = "hcpcs"',
+        )
 
 
 def test_a_row_brings_modifiers_units_and_the_code_of_giving(load: Write) -> None:

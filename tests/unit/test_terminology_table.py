@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date
 
 from hypothesis import given
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 
 from fhir_coder.model import Choice, Coding, CodingContext, Concept, Gap, Kind, Origin, System
 from fhir_coder.terminology.conditions import Conditions, parse_age
-from fhir_coder.terminology.table import NOTHING_MORE, Header, MappingTable, Row, Undecided, first_fit, grouped
+from fhir_coder.terminology.table import (
+    NOTHING_MORE,
+    Header,
+    MappingTable,
+    Row,
+    Undecided,
+    first_fit,
+    fitting_rows,
+    grouped,
+    layer_plan,
+)
 from fhir_coder.terminology.tables import Tables
 
 CODES = ("I10", "I15.9", "P29.2")
@@ -26,6 +37,7 @@ CONDITIONS = st.builds(
     encounter_classes=st.frozensets(st.sampled_from(["AMB", "IMP"])),
     valid_from=st.none() | st.just(date(2024, 1, 1)),
     dated=st.booleans(),
+    recorded=st.frozensets(st.sampled_from(["sct|1", "sct|2"])),
 )
 ROWS = st.lists(st.builds(row, st.integers(1, 12), st.sampled_from(CODES), CONDITIONS), max_size=6)
 CONTEXTS = st.builds(
@@ -34,7 +46,11 @@ CONTEXTS = st.builds(
     sex=st.sampled_from(["", "male", "female"]),
     birth_date=st.none() | st.dates(date(1990, 1, 1), date(2024, 6, 1)),
     encounter_class=st.sampled_from(["", "AMB", "IMP"]),
+    codes=st.none() | st.frozensets(st.sampled_from(["sct|1", "sct|2"])),
 )
+
+
+KNOWN = ("service_date", "sex", "birth_date", "encounter_class", "codes")
 
 
 def told(found: Row | Undecided) -> object:
@@ -62,6 +78,21 @@ def test_the_first_row_that_is_not_false_by_integer_priority_decides(rows: list[
     else:
         assert isinstance(found, Undecided)
         assert found.reason in {"ambiguous", "unknown_context"}
+
+
+@given(st.lists(ROWS, min_size=1, max_size=3), CONTEXTS, st.sets(st.sampled_from(KNOWN)))
+def test_more_knowledge_never_turns_a_decided_code_into_another(
+    groups: list[list[Row]], known: CodingContext, hidden: set[str]
+) -> None:
+    blank = CodingContext()
+    less = replace(known, **{name: getattr(blank, name) for name in hidden})
+    rows = [replace(row, group=number) for number, of_group in enumerate(groups, start=1) for row in of_group]
+    plan = (layer_plan(rows),)
+    before, after = fitting_rows(plan, less), fitting_rows(plan, known)
+
+    if not isinstance(before, Undecided):
+        assert not isinstance(after, Undecided)
+        assert [row.answer for row in after] == [row.answer for row in before]
 
 
 def test_priorities_are_numbers_not_texts() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -11,7 +10,7 @@ import pytest
 
 from fhir_coder.errors import TableError
 from fhir_coder.model import Choice, Coding, CodingContext, Concept, Gap, Kind, Origin, System, Trace
-from fhir_coder.terminology.tables import Tables, load_tables
+from fhir_coder.terminology import Tables, load_tables
 
 ORIGIN = Origin("m1", "DG1[1]")
 ANYONE = CodingContext()
@@ -339,14 +338,3 @@ def test_tables_travel_to_other_processes(table: Table) -> None:
     tables = pickle.loads(pickle.dumps(load_tables([table(HYPERTENSION)])))
 
     assert choose(tables, sct("1")) == choose(load_tables([table(HYPERTENSION)]), sct("1"))
-
-
-def test_two_thousand_rows_load_in_a_fifth_of_a_second(table: Table) -> None:
-    folder = table("".join(f"{n},Words,I10,,<29d,AMB EMER,,1,2020-01-01,,,\n" for n in range(2000)))
-    took = []
-    for _ in range(3):  # the machine is shared: the best of three is the program's own time
-        began = time.perf_counter()
-        load_tables([folder])
-        took.append(time.perf_counter() - began)
-
-    assert min(took) < 0.2

@@ -4,68 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from fhir_coder.model import Json
 from fhir_coder.payers.adjudication import read_claim_response
 from fhir_coder.payers.answer import codes, member, objects, text
-
-RULES_TEXT = """\
-The sandbox payer's rules, in their order:
-
-1. A claim with a fault of structure is refused (422).
-2. A claim identifier it has already: 409, or the claim it has where If-None-Exist asks so.
-3. A claim with a prior related claim replaces that claim, or with frequency 5 of its type of bill adds to it; a prior
-   claim it does not have is a refusal.
-4. A cancelled claim, or one of frequency 8, is taken and nothing is paid; a prior related claim is voided by it. To
-   void or replace a claim that is voided already is a refusal.
-5. A subscriber id that begins with INACTIVE: every line is denied (coverage-inactive).
-6. A line whose code is on the denied list is denied (not-covered).
-7. Every other line is paid at 80 % of its net amount, rounded half up to the cent, and never more than is left of it
-   after what the payers before have paid (their ClaimResponses on the claim).
-8. With a pend time the answer is queued first, and decided when that time is over.
-"""
+from fhir_coder.payers.review import extension, review_of
+from fhir_coder.payers.sandbox.rules import Rules
 
 REASONS = "urn:fhir-coder:sandbox:reason"
-"""The system of the sandbox's denial reasons: coverage-inactive, not-covered."""
+"""The system of the sandbox's denial reasons: the keys of `REASON_TEXT`."""
 
-_REASON_TEXT = {
+REASON_TEXT = {
+    "member-unknown": "The member is not known.",
     "coverage-inactive": "The coverage is not active.",
+    "duplicate": "The service is on another claim already.",
     "not-covered": "The service is not covered.",
+    "authorization-missing": "The service needs an authorization.",
+    "authorization-unknown": "There is no such authorization.",
 }
+"""Why a line is denied."""
+
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/adjudication"
 _PAYMENT_TYPE = "http://terminology.hl7.org/CodeSystem/ex-paymenttype"
 _CENT = Decimal("0.01")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What can be set of the rules. `denied_codes` are service codes; a claim stays queued for `pend_seconds`."""
-
-    paid_percent: Decimal = Decimal(80)
-    denied_codes: frozenset[str] = frozenset()
-    inactive_prefix: str = "INACTIVE"
-    pend_seconds: float = 0.0
-
-
-PUBLISHED_RULES = Rules()
-"""The rules as `RULES_TEXT` tells them."""
+_NOTHING = Decimal("0.00")
 
 
 @dataclass(frozen=True, slots=True)
 class TakenClaim:
-    """A claim the sandbox has taken: its resource, its id here, and what its references lead to."""
+    """A claim the sandbox has taken: its resource, its id here, and what its references lead to.
+
+    `billed` are the services that stand on other claims already, as `services_of` names them.
+    """
 
     claim: Json
     id: str
     resources: Mapping[str, Json]
+    billed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     sequence: int
     net: Decimal
+    allowed: Decimal
     paid: Decimal
     reason: str
 
@@ -78,7 +62,8 @@ def decided(taken: TakenClaim, rules: Rules, at: datetime) -> Json:
     lines = [_decide(line, taken, rules) for line in objects(taken.claim, "item")]
     currency = _currency(taken.claim)
     paid, submitted = _sum(line.paid for line in lines), _sum(line.net for line in lines)
-    eligible = _sum(line.net for line in lines if not line.reason)
+    eligible = _sum(line.allowed for line in lines)
+    is_whole = not any(line.reason for line in lines)
     return response | {
         "outcome": "complete",
         "disposition": _disposition(lines),
@@ -88,7 +73,7 @@ def decided(taken: TakenClaim, rules: Rules, at: datetime) -> Json:
             for name, amount in (("submitted", submitted), ("eligible", eligible), ("benefit", paid))
         ],
         "payment": {
-            "type": {"coding": [{"system": _PAYMENT_TYPE, "code": "complete" if eligible == submitted else "partial"}]},
+            "type": {"coding": [{"system": _PAYMENT_TYPE, "code": "complete" if is_whole else "partial"}]},
             "amount": {"value": paid, "currency": currency},
         },
     }
@@ -102,7 +87,9 @@ def frequency(claim: Json) -> str:
 
 def is_void(claim: Json) -> bool:
     """Whether a claim takes back another, or itself."""
-    return text(claim, "status") == "cancelled" or frequency(claim) == "8"
+    # A PAS request stays active: its certification type (X12 1322) says that it is cancelled.
+    certification = codes(extension(claim, "certificationType").get("valueCodeableConcept"))
+    return text(claim, "status") == "cancelled" or frequency(claim) == "8" or "3" in certification
 
 
 def queued(response: Json) -> Json:
@@ -111,15 +98,25 @@ def queued(response: Json) -> Json:
     return open_part | {"outcome": "queued", "disposition": "The claim waits for its decision."}
 
 
+DECISIONS = ("queued", "paid", "part-paid", "certified", "part-certified", "denied", "cancelled")
+"""Every decision, as `decision_of` words it."""
+
+
 def decision_of(response: Json) -> str:
-    """The decision in one word: queued, cancelled, paid, part-paid or denied."""
+    """The decision in one word, one of `DECISIONS`."""
     if response["outcome"] == "queued":
         return "queued"
+    reviews = {review_of(item).code for item in objects(response, "item")} - {""}
+    if reviews:
+        return _REVIEWED.get(reviews.pop(), "queued") if len(reviews) == 1 else "part-certified"
     if "payment" not in response:
         return "cancelled"
     if response["payment"]["amount"]["value"] > 0:
         return "paid" if codes(response["payment"]["type"]) == ["complete"] else "part-paid"
     return "denied"
+
+
+_REVIEWED = {"A1": "certified", "A3": "denied", "A4": "queued", "C": "cancelled"}
 
 
 def _response(taken: TakenClaim, at: datetime) -> Json:
@@ -144,7 +141,7 @@ def _response(taken: TakenClaim, at: datetime) -> Json:
 
 def _insurance(claim: Json, resources: Mapping[str, Json]) -> Json:
     focal = _focal(claim)
-    member_id = text(target(focal["coverage"], resources), "subscriberId")
+    member_id = _subscriber(claim, resources)
     coverage: Json = {"type": "Coverage", "identifier": {"value": member_id}} if member_id else {"type": "Coverage"}
     return {"sequence": focal["sequence"], "focal": True, "coverage": coverage}
 
@@ -167,17 +164,34 @@ def target(reference: Json, resources: Mapping[str, Json]) -> Json:
 
 
 def identifier_of(reference: Json, resources: Mapping[str, Json]) -> Json:
-    """The first identifier with a value of what a reference leads to, or of the reference itself; empty for none."""
-    known = [*objects(target(reference, resources), "identifier"), member(reference, "identifier")]
+    """The first identifier with a value of what a reference leads to, or of the reference itself; empty for none.
+
+    A role without one is known by its practitioner, else by its organization.
+    """
+    resource = target(reference, resources)
+    known = [*objects(resource, "identifier"), member(reference, "identifier")]
+    if resource.get("resourceType") == "PractitionerRole":
+        behind = (target(member(resource, name), resources) for name in ("practitioner", "organization"))
+        known += [i for one in behind for i in objects(one, "identifier")]
     return next((i for i in known if text(i, "value")), {})
 
 
 def _decide(line: Json, taken: TakenClaim, rules: Rules) -> _Line:
     net = Decimal(member(line, "net").get("value", 0))
-    reason = _reason(line, taken, rules)
+    reason = denial_reason(line, taken, rules)
+    if reason:
+        return _Line(line["sequence"], net, _NOTHING, _NOTHING, reason)
+    allowed = min(net, _fee(line, rules, net))
     left = max(net - _paid_before(line["sequence"], taken), Decimal(0))
-    paid = Decimal(0) if reason else min(max(net, Decimal(0)) * rules.paid_percent / 100, left)
-    return _Line(line["sequence"], net, paid.quantize(_CENT, ROUND_HALF_UP), reason)
+    paid = min(max(allowed, Decimal(0)) * rules.paid_percent / 100, left)
+    return _Line(line["sequence"], net, allowed, paid.quantize(_CENT, ROUND_HALF_UP), "")
+
+
+def _fee(line: Json, rules: Rules, otherwise: Decimal) -> Decimal:
+    """What the fee schedule allows for a line."""
+    fees = [rules.fees[code] for code in codes(line.get("productOrService")) if code in rules.fees]
+    quantity = Decimal(member(line, "quantity").get("value", 1))
+    return (fees[0] * quantity).quantize(_CENT, ROUND_HALF_UP) if fees else otherwise
 
 
 def _paid_before(sequence: int, taken: TakenClaim) -> Decimal:
@@ -187,12 +201,66 @@ def _paid_before(sequence: int, taken: TakenClaim) -> Decimal:
     return _sum(line.paid.value for line in lines if line.paid)
 
 
-def _reason(line: Json, taken: TakenClaim, rules: Rules) -> str:
+def denial_reason(line: Json, taken: TakenClaim, rules: Rules) -> str:
     """Why a line is denied, empty where it is not."""
-    coverage = target(_focal(taken.claim)["coverage"], taken.resources)
-    if text(coverage, "subscriberId").startswith(rules.inactive_prefix):
-        return "coverage-inactive"
-    return "not-covered" if rules.denied_codes.intersection(codes(line.get("productOrService"))) else ""
+    found = set(codes(line.get("productOrService")))
+    is_covered = not found & rules.denied_codes and (not rules.covered_codes or found & rules.covered_codes)
+    reasons = (
+        _member_reason(line, taken, rules),
+        "duplicate" if rules.deny_duplicates and _service(line, taken.claim, taken.resources) in taken.billed else "",
+        "" if is_covered else "not-covered",
+        _authorization_reason(taken, rules) if found & rules.authorization_codes else "",
+    )
+    return next(filter(None, reasons), "")
+
+
+def _member_reason(line: Json, taken: TakenClaim, rules: Rules) -> str:
+    name = _subscriber(taken.claim, taken.resources)
+    if rules.members and name not in rules.members:
+        return "member-unknown"
+    day = _day(line, taken.claim)
+    is_outside = name in rules.members and day is not None and not rules.members[name].is_covered(day)
+    return "coverage-inactive" if is_outside or name.startswith(rules.inactive_prefix) else ""
+
+
+def _authorization_reason(taken: TakenClaim, rules: Rules) -> str:
+    said = _focal(taken.claim).get("preAuthRef")
+    numbers = {number for number in said if isinstance(number, str)} if isinstance(said, list) else set()
+    if not numbers:
+        return "authorization-missing"
+    is_known = not rules.authorization_numbers or rules.authorization_numbers & numbers
+    return "" if is_known else "authorization-unknown"
+
+
+def services_of(claim: Json, resources: Mapping[str, Json]) -> frozenset[str]:
+    """What a claim bills, to tell duplicates by: member, service, modifiers and day of each line."""
+    return frozenset(_service(line, claim, resources) for line in objects(claim, "item"))
+
+
+def _service(line: Json, claim: Json, resources: Mapping[str, Json]) -> str:
+    modifiers = sorted(code for modifier in objects(line, "modifier") for code in codes(modifier))
+    day = _day(line, claim)
+    parts = (_subscriber(claim, resources), str(day or ""), *codes(line.get("productOrService"))[:1], *modifiers)
+    return "|".join(parts)
+
+
+def _subscriber(claim: Json, resources: Mapping[str, Json]) -> str:
+    return text(target(_focal(claim)["coverage"], resources), "subscriberId")
+
+
+def _day(line: Json, claim: Json) -> date | None:
+    """The first day of a line's service, None where nothing says it to the day."""
+    said = (
+        text(line, "servicedDate"),
+        text(member(line, "servicedPeriod"), "start"),
+        text(member(claim, "billablePeriod"), "start"),
+        text(claim, "created"),
+    )
+    first = next(filter(None, said), "")
+    try:
+        return date.fromisoformat(first[:10])
+    except ValueError:
+        return None
 
 
 def _disposition(lines: Sequence[_Line]) -> str:
@@ -201,12 +269,11 @@ def _disposition(lines: Sequence[_Line]) -> str:
 
 
 def _item(line: _Line, currency: str) -> Json:
-    eligible = Decimal(0) if line.reason else line.net
     benefit: Json = {"category": _category("benefit"), "amount": {"value": line.paid, "currency": currency}}
     if line.reason:
         coding = {"system": REASONS, "code": line.reason}
-        benefit["reason"] = {"coding": [coding], "text": _REASON_TEXT[line.reason]}
-    plain = (("submitted", line.net), ("eligible", eligible))
+        benefit["reason"] = {"coding": [coding], "text": REASON_TEXT[line.reason]}
+    plain = (("submitted", line.net), ("eligible", line.allowed))
     amounts = [{"category": _category(n), "amount": {"value": v, "currency": currency}} for n, v in plain]
     return {"itemSequence": line.sequence, "adjudication": [*amounts, benefit]}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import structlog
@@ -89,3 +91,21 @@ class QuietErrors:
         except Exception as error:
             log.error("sandbox_failed", error=type(error).__name__)
             await Response(_FAILED, 500, media_type="application/fhir+json")(scope, receive, send)
+
+
+class Dated:
+    """Puts the Date of the sandbox's clock on each answer that has none."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], clock: Callable[[], datetime]) -> None:
+        self._app, self._clock = app, clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application."""
+
+        async def dated(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and b"date" not in dict(message["headers"]):
+                date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
+                message["headers"] = [*message["headers"], (b"date", date.encode("ascii"))]
+            await send(message)
+
+        await self._app(scope, receive, dated)

@@ -12,21 +12,15 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from fhir_coder.payers.sandbox.adjudicate import PUBLISHED_RULES, Rules
 from fhir_coder.payers.sandbox.app import create_app, utc_now
 from fhir_coder.payers.sandbox.connections import DroppableProtocol
+from fhir_coder.payers.sandbox.rules import PUBLISHED_RULES, Rules
+from fhir_coder.payers.sandbox.tls import TlsFiles, server_context
 
 
-def serve(
-    host: str,
-    port: int,
-    faults: Sequence[str] = (),
-    rules: Rules = PUBLISHED_RULES,
-    store_path: str | Path | None = None,
-) -> None:
-    """Run the sandbox until it is stopped. Raises SettingsError for faults that cannot be read."""
-    app = create_app(faults=faults, rules=rules, store_path=store_path)
-    uvicorn.Server(_config(app, host, port)).run()
+def server_of(app: FastAPI, host: str, port: int, tls: TlsFiles | None = None) -> uvicorn.Server:
+    """The server of a sandbox; it runs by `run()`. Raises FhirCoderError for TLS files that cannot be used."""
+    return uvicorn.Server(_config(app, host, port, tls))
 
 
 @contextmanager
@@ -36,24 +30,26 @@ def running(
     rules: Rules = PUBLISHED_RULES,
     store_path: str | Path | None = None,
     clock: Callable[[], datetime] = utc_now,
-    port: int = 0,
+    tls: TlsFiles | None = None,
+    profile: str = "base",
 ) -> Iterator[str]:
-    """Run the sandbox in a thread on loopback and answer its base address; port 0 takes a free one."""
-    app = create_app(faults=faults, rules=rules, store_path=store_path, clock=clock)
+    """Run the sandbox in a thread on a free port of loopback and answer its base address."""
+    app = create_app(faults=faults, rules=rules, store_path=store_path, clock=clock, profile=profile)
     # Listening begins here: a request that comes before the thread is ready waits in the socket's queue.
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        server = uvicorn.Server(_config(app, "127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = server_of(app, "127.0.0.1", 0, tls)
         thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
 
 
-def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+def _config(app: FastAPI, host: str, port: int, tls: TlsFiles | None) -> uvicorn.Config:
     # No access log: addresses hold claim identifiers. Client addresses as they are: connections are known by them.
+    context = server_context(tls, app.state.shows_wrong_certificate) if tls else None
     return uvicorn.Config(
         app,
         host=host,
@@ -64,5 +60,7 @@ def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         proxy_headers=False,
+        date_header=False,
         timeout_graceful_shutdown=1,
+        ssl_context_factory=(lambda _config, _default: context) if context else None,
     )

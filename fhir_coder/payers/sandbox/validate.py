@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fhir_coder.claims.model_check import model_findings
 from fhir_coder.edits.structure import structure_findings
-from fhir_coder.model import Finding, Json
+from fhir_coder.model import Finding, Json, Severity
 from fhir_coder.payers.answer import member, objects, read_json, text
 from fhir_coder.payers.sandbox.adjudicate import identifier_of
 
@@ -22,16 +22,29 @@ _ISSUE_OF_EDIT: Mapping[str, str] = {
     "pointer-to-nothing": "invariant",
     "duplicate-sequence": "invariant",
     "reference-resolves": "invariant",
+    "reference-target": "invariant",
+    "contained-unused": "invariant",
+    "period-order": "invariant",
+    "r4-invariant": "invariant",
+    "net-is-sum": "business-rule",
+    "one-currency": "business-rule",
+    "no-claim": "required",
+    "reference-form": "value",
+    "wrong-datatype": "value",
 }
 """Structure edit -> OperationOutcome issue code (R4 issue-type); any other is `structure`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A claim as received. `resources` are the contained ones and those of its Bundle, by the names references use."""
+    """A claim as received. `resources` are the contained ones and those of its Bundle, by the names references use.
+
+    `whole` is what came: the claim, or the Bundle with it.
+    """
 
     claim: Json
     resources: Mapping[str, Json]
+    whole: Json
 
     @property
     def identifier(self) -> tuple[str, str]:
@@ -57,7 +70,7 @@ def read_claim(body: bytes) -> Received | Refusal:
         return _read_bundle(resource)
     if resource.get("resourceType") != "Claim":
         return Refusal(422, [issue("structure", "", "The body is no Claim.")])
-    return Received(resource, _contained(resource))
+    return Received(resource, _contained(resource), resource)
 
 
 def _read_bundle(bundle: Json) -> Received | Refusal:
@@ -71,11 +84,22 @@ def _read_bundle(bundle: Json) -> Received | Refusal:
     claim = next((r for r in named.values() if r.get("resourceType") == "Claim"), None)
     if claim is None:
         return Refusal(422, [issue("required", "Bundle.entry", "The Bundle has no Claim.")])
-    return Received(claim, named | _contained(claim))
+    return Received(claim, named | _contained(claim), bundle)
 
 
 def _contained(claim: Json) -> dict[str, Json]:
     return {f"#{text(resource, 'id')}": resource for resource in objects(claim, "contained")}
+
+
+def beside_of(received: Received) -> list[Json]:
+    """The entries of the Bundle besides the claim."""
+    return [e for e in objects(received.whole, "entry") if member(e, "resource") is not received.claim]
+
+
+def condition_of(received: Received) -> str:
+    """The condition on which a transaction creates the claim, empty where it has none."""
+    entries = (e for e in objects(received.whole, "entry") if member(e, "resource") is received.claim)
+    return next((text(member(entry, "request"), "ifNoneExist") for entry in entries), "")
 
 
 def issue(code: str, path: str, words: str) -> Json:
@@ -91,10 +115,20 @@ def operation_outcome(issues: Sequence[Json]) -> Json:
 
 def faults_of(received: Received) -> list[Json]:
     """Everything the sandbox refuses a claim for, as issues; each place is told once."""
-    found = [_of_finding(f) for f in structure_findings(received.claim)]
-    found += _needs(received)
-    if not found:
-        found += _model_issues(received.claim)
+    found = [*_structure(received), *identifier_faults(received), *_needs(received)]
+    return _once_each(found or _model_issues(received.claim))
+
+
+def faults_of_structure(received: Received) -> list[Json]:
+    """The faults of structure alone: those of the edits, and where there is none those of the R4 model."""
+    return _once_each(_structure(received) or _model_issues(received.claim))
+
+
+def _structure(received: Received) -> list[Json]:
+    return [_of_finding(f) for f in structure_findings(received.whole) if f.severity is Severity.REJECT]
+
+
+def _once_each(found: list[Json]) -> list[Json]:
     by_place = {(entry["code"], *entry.get("expression", [])): entry for entry in reversed(found)}
     return list(reversed(by_place.values()))
 
@@ -108,14 +142,18 @@ def _needs(received: Received) -> Iterator[Json]:
     claim = received.claim
     if not received.identifier[1]:
         yield issue("required", "Claim.identifier", "The claim has no identifier.")
-    for name in ("patient", "provider"):
-        if not identifier_of(member(claim, name), received.resources):
-            yield issue("required", f"Claim.{name}", f"The {name} has no identifier.")
     for name in ("item", "diagnosis"):
         if not objects(claim, name):
             yield issue("required", f"Claim.{name}", f"The claim has no {name}.")
     if claim.get("status") in ("draft", "entered-in-error"):
         yield issue("business-rule", "Claim.status", "A claim of this status is not taken.")
+
+
+def identifier_faults(received: Received) -> Iterator[Json]:
+    """Whether patient and provider can be told apart from others."""
+    for name in ("patient", "provider"):
+        if not identifier_of(member(received.claim, name), received.resources):
+            yield issue("required", f"Claim.{name}", f"The {name} has no identifier.")
 
 
 def _model_issues(claim: Json) -> list[Json]:

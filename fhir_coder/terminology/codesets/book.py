@@ -16,7 +16,7 @@ from typing import Any, Self
 from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import System, Validity
 from fhir_coder.terminology.codesets import tabular
-from fhir_coder.terminology.codesets.index import CodeIndex, Entry, index_file
+from fhir_coder.terminology.codesets.index import CodeIndex, Entry, index_file, index_path
 from fhir_coder.terminology.codesets.lists import KINDS, CodeList
 from fhir_coder.terminology.codesets.search import Hit, Meanings, search
 from fhir_coder.terminology.codesets.sets import CodeSets
@@ -157,6 +157,15 @@ class CodeBook:
                 found.append(Found(name, hit.entry.code, hit.entry.title, status, round(hit.score, 3)))
         return found
 
+    def title(self, name: str, code: str) -> str:
+        """The title of a code in a set's index, empty where it has none."""
+        entry = self._index(name).entry(code)
+        return entry.title if entry else ""
+
+    def is_indexed(self) -> bool:
+        """Whether the index of ICD-10-CM, which takes ten seconds, is made already."""
+        return ICD10CM in self._indexes or index_path(ICD10CM, tabular.edition()).is_file()
+
     def summaries(self) -> Iterator[SetSummary]:
         """The sets at hand with their editions, the newest first."""
         titles = f"titles: simple-icd-10-cm {tabular.edition()}"
@@ -169,6 +178,17 @@ class CodeBook:
                 covers = f"{one.covers_from} to {one.covers_to or 'today'}"
                 used_for = "claims" if kind.is_judged else "show, search"
                 yield SetSummary(kind.name, one.label, len(one.titles), covers, used_for, one.file)
+        yield from self._of_edits()
+
+    def _of_edits(self) -> Iterator[SetSummary]:
+        """What is there for edits alone: the notes of ICD-10-CM, the NCCI files."""
+        notes = self._sets.notes
+        if notes:
+            yield SetSummary("icd10cm-notes", notes.label, None, f"{notes.covers_from} to today", "claims", "")
+        for file in self._sets.ncci.files:
+            name, edition = f"ncci-{file.kind} {file.setting}", f"{file.label} {file.part}".strip()
+            covers = "days of each row" if file.kind == "ptp" else f"{file.first_day} to the next quarter"
+            yield SetSummary(name, edition, None, covers, "claims", str(file.path))
 
     def _detail(self, name: str, code: str, on: date) -> CodeDetail | None:
         if name == ICD10CM:
@@ -265,6 +285,11 @@ _STATUS = {
     Validity.UNKNOWN: "unknown",
     Validity.NOT_LOADED: "unknown",
 }
+
+
+def make_index() -> None:
+    """Make the index of ICD-10-CM where there is none yet. Raises FhirCoderError."""
+    index_file(ICD10CM, tabular.edition(), tabular.entries)
 
 
 def list_entries(codes: CodeList) -> Iterator[Entry]:

@@ -144,13 +144,17 @@ def stem(word: str) -> str:
     return word
 
 
+def index_path(name: str, edition: str) -> Path:
+    """Where the file of an index is, or will be."""
+    return _folder() / f"{name}-{edition}-{FORMAT}.sqlite"
+
+
 def index_file(name: str, edition: str, entries: Callable[[], Iterable[Entry]]) -> Path:
     """The file of an index; it is made of the entries where there is none yet.
 
     Raises FhirCoderError where no file can be made.
     """
-    folder = _folder()
-    file = folder / f"{name}-{edition}-{FORMAT}.sqlite"
+    folder, file = _folder(), index_path(name, edition)
     if file.is_file():
         return file
     try:

@@ -51,6 +51,7 @@ KINDS: tuple[ListKind, ...] = (
         r"\d\d",
     ),
     ListKind("taxonomy", "provider taxonomy", "http://nucc.org/provider-taxonomy", r"[0-9A-Z]{9}X"),
+    ListKind("poa-exempt", "codes exempt from present on admission", "", r"[A-Z]\d[0-9A-Z](\.?[0-9A-Z]{1,4})?"),
 )
 """Every kind of code list, in the order shown."""
 

