@@ -66,7 +66,7 @@ def make_claim(name: str = "C-1", subscriber: str = "SUB-1", **more: Any) -> Jso
         "insurance": [{"sequence": 1, "focal": True, "coverage": {"reference": "#coverage"}}],
         "item": [line(1, "G0463", "150.25"), line(2, "J1885", "10.10")],
         "total": money("160.35"),
-    }  # fmt: skip
+    }
     return claim | more
 
 

@@ -13,8 +13,8 @@ from fhir_coder.cli.common import (
     examples,
     explained,
     os_user,
-    plain,
     print_json,
+    print_rows,
     shown_progress,
     status_option,
     stored_app,
@@ -50,7 +50,6 @@ def charts_list(
 ) -> None:
     """Charts, the last folded first. What is asked for together must fit together."""
     from fhir_coder.queries import ChartSearch, list_charts
-    from fhir_coder.screens import listing
 
     search = ChartSearch(
         status=status.value if status else "",
@@ -61,10 +60,7 @@ def charts_list(
     )
     with stored_app(config) as app:
         rows = list_charts(app.ledger, search, limit)
-    if as_json:
-        print_json([{c: plain(getattr(r, c)) for c in _COLUMNS} for r in rows])
-    else:
-        typer.echo(listing(_COLUMNS, [[getattr(r, c) for c in _COLUMNS] for r in rows]) if rows else "none")
+    print_rows(rows, _COLUMNS, as_json)
     if len(rows) == limit:
         typer.echo(f"more: --before {rows[-1].key}", err=True)
 

@@ -111,58 +111,44 @@ def claims_resubmit(
     order_by_hand("resubmit", (config, yes), _search(claims, payer, status, since, finding), why, unseen)
 
 
-@claims_cli.command("hold", epilog=examples("fhir-coder claims hold --payer lakeshore --why 'contract ends' --yes"))
-@explained
-def claims_hold(
-    claims: Claims = None,
-    *,
-    config: Config = None,
-    payer: OfPayer = "",
-    status: OfStatus = "",
-    since: Since = "",
-    finding: Finding = "",
-    why: Why = "",
-    yes: Yes = False,
-) -> None:
-    """Hold claims that were not sent until a person releases them. Shows what would be done; --yes does it."""
-    order_by_hand("hold", (config, yes), _search(claims, payer, status, since, finding), why)
+def _order(action: str, text: str, example: str) -> None:
+    """Add the command of an order that takes no other options than which claims are meant."""
+
+    def order(
+        claims: Claims = None,
+        *,
+        config: Config = None,
+        payer: OfPayer = "",
+        status: OfStatus = "",
+        since: Since = "",
+        finding: Finding = "",
+        why: Why = "",
+        yes: Yes = False,
+    ) -> None:
+        order_by_hand(action, (config, yes), _search(claims, payer, status, since, finding), why)
+
+    order.__doc__ = text
+    claims_cli.command(action, epilog=examples(example))(explained(order))
 
 
-@claims_cli.command("release", epilog=examples("fhir-coder claims release CLM-ZSAAYCSU6X36-1 --yes"))
-@explained
-def claims_release(
-    claims: Claims = None,
-    *,
-    config: Config = None,
-    payer: OfPayer = "",
-    status: OfStatus = "",
-    since: Since = "",
-    finding: Finding = "",
-    why: Why = "",
-    yes: Yes = False,
-) -> None:
-    """Let claims go that a person held, bill again what a person cancelled. Shows what would be done; --yes does it."""
-    order_by_hand("release", (config, yes), _search(claims, payer, status, since, finding), why)
-
-
-@claims_cli.command("cancel", epilog=examples("fhir-coder claims cancel CLM-ZSAAYCSU6X36-1 --why 'billed by paper'"))
-@explained
-def claims_cancel(
-    claims: Claims = None,
-    *,
-    config: Config = None,
-    payer: OfPayer = "",
-    status: OfStatus = "",
-    since: Since = "",
-    finding: Finding = "",
-    why: Why = "",
-    yes: Yes = False,
-) -> None:
+_order(
+    "hold",
+    "Hold claims that were not sent until a person releases them. Shows what would be done; --yes does it.",
+    "fhir-coder claims hold --payer lakeshore --why 'contract ends' --yes",
+)
+_order(
+    "release",
+    "Let claims go that a person held, bill again what a person cancelled. Shows what would be done; --yes does it.",
+    "fhir-coder claims release CLM-ZSAAYCSU6X36-1 --yes",
+)
+_order(
+    "cancel",
     """Withdraw claims that were not sent, take back those the payer has. Shows what would be done; --yes does it.
 
     The visit's slot is not billed again until a person releases the claim.
-    """
-    order_by_hand("cancel", (config, yes), _search(claims, payer, status, since, finding), why)
+    """,
+    "fhir-coder claims cancel CLM-ZSAAYCSU6X36-1 --why 'billed by paper'",
+)
 
 
 def _search(names: list[str] | None, payer: str, status: str, since: str, finding: str) -> ClaimSearch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -73,12 +73,17 @@ def stored_app(config: Path | None) -> Any:
 def print_list(
     query: Callable[..., list[Any]], columns: list[str], asked: tuple[Path | None, str, int], as_json: bool
 ) -> None:
-    """Print rows as a table or as JSON."""
-    from fhir_coder.screens import listing
-
+    """Ask the ledger for rows of a status and print them."""
     config, status, limit = asked
     with stored_app(config) as app:
         rows = query(app.ledger, status, limit)
+    print_rows(rows, columns, as_json)
+
+
+def print_rows(rows: Sequence[Any], columns: Sequence[str], as_json: bool) -> None:
+    """Print rows as a table or as JSON."""
+    from fhir_coder.screens import listing
+
     if as_json:
         print_json([{c: plain(getattr(r, c)) for c in columns} for r in rows])
     else:

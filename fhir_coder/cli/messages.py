@@ -16,8 +16,7 @@ from fhir_coder.cli.common import (
     examples,
     explained,
     os_user,
-    plain,
-    print_json,
+    print_rows,
     status_option,
     stored_app,
 )
@@ -75,7 +74,6 @@ def messages_list(
 ) -> None:
     """Messages, newest first. What is asked for together must fit together."""
     from fhir_coder.queries import MessageSearch, list_messages
-    from fhir_coder.screens import listing
 
     search = MessageSearch(
         control_id=control_id,
@@ -90,10 +88,7 @@ def messages_list(
     )
     with stored_app(config) as app:
         rows = list_messages(app.ledger, search, limit)
-    if as_json:
-        print_json([{c: plain(getattr(r, c)) for c in _COLUMNS} for r in rows])
-    else:
-        typer.echo(listing(_COLUMNS, [[getattr(r, c) for c in _COLUMNS] for r in rows]) if rows else "none")
+    print_rows(rows, _COLUMNS, as_json)
     if len(rows) == limit:
         typer.echo(f"older ones: --before {rows[-1].id}", err=True)
 

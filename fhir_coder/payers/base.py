@@ -71,7 +71,7 @@ class BaseProfile:
         kind, reason, reference = _found(answer.resource, identifier)
         return Outcome(kind, reason, http_status=answer.status, reference=reference, body=answer.body)
 
-    def poll_request(self, reference: str, identifier: Identifier, claim: bytes = b"") -> PayerRequest:  # noqa: ARG002
+    def poll_request(self, reference: str, identifier: Identifier, claim: bytes = b"") -> PayerRequest:  # noqa: ARG002 - as above
         """Search for the claim's ClaimResponse; without the payer's name for the claim, by the claim's identifier.
 
         A reference that is no claim is the address a 202 gave for asking.

@@ -37,7 +37,6 @@ Put = Callable[[Path, Sequence[Use]], object]
 _MADE = ".import-"
 _DAY = 24 * 60 * 60
 _TOLD_EVERY = 50_000
-_ALWAYS_WRITTEN = ("source_code", "target_code")
 
 
 @dataclass(frozen=True, slots=True)

@@ -516,9 +516,12 @@ def test_an_invalid_entry_refuses_a_transaction_and_is_left_out_of_a_batch(stric
 def test_a_transaction_is_answered_entry_by_entry_in_the_order_sent(site: Site) -> None:
     urn = "urn:uuid:00000000-0000-4000-8000-0000000000a1"
     sent = bundle(
-        "transaction", put_entry(encounter("e1", urn)), posted(patient(), urn), posted(patient("p7", "A-7")),
+        "transaction",
+        put_entry(encounter("e1", urn)),
+        posted(patient(), urn),
+        posted(patient("p7", "A-7")),
         delete_entry("Condition/c1"),
-    )  # fmt: skip
+    )
     told = responses(site.post(sent))
     assert [one["status"] for one in told] == ["201 Created", "201 Created", "201 Created", "204 No Content"]
     assert told[1]["location"] == f"Patient/{urn.removeprefix('urn:uuid:')}/_history/1"

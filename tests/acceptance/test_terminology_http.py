@@ -440,7 +440,7 @@ def test_one_valid_coding_makes_a_concept_valid(asked: Asked) -> None:
     concept = {"name": "codeableConcept", "valueCodeableConcept": {"coding": codings}}
 
     assert told(asked.post("CodeSystem/$validate-code", concept))["result"] is True
-    concept["valueCodeableConcept"]["coding"] = codings[:1]  # type: ignore[index]
+    concept["valueCodeableConcept"]["coding"] = codings[:1]  # type: ignore[index]  # a list of JSON
     asked.post("CodeSystem/$validate-code", concept, status=404)
 
 

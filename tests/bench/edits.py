@@ -36,7 +36,7 @@ def contexts(rulebook: Rulebook) -> list[ClaimContext]:
     pipeline.findings_for = recorded  # type: ignore[attr-defined]  # a recorder: what is asked is made nowhere else
     for body in readable_messages(shipped("fixtures")):
         convert_sources([Source("bench", body)], rulebook, date(2026, 11, 23))
-    pipeline.findings_for = findings_for  # type: ignore[attr-defined]
+    pipeline.findings_for = findings_for  # type: ignore[attr-defined]  # as above
     return asked
 
 

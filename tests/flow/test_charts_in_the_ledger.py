@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -17,25 +14,15 @@ from fhir_coder.model import Chart, ClaimStatus
 from fhir_coder.queries import ChartSearch, chart_story, list_charts, verify
 from fhir_coder.reprocess import correct
 from fhir_coder.screens_charts import chart_text
-from fhir_coder.settings import example_settings
 from fhir_coder.store import claims, items, messages, people, work
 from fhir_coder.store.charts import body_of
 from fhir_coder.store.messages import Incoming
 from fhir_coder.store.schema import charts, message_people
 from fhir_coder.store.schema import claims as claim_table
 from fhir_coder.worklist import close
+from tests.stages import settle
 
 OLD, NEW = "CLINIC/VN/V1", "CLINIC/VN/V2"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    """An adapter with a ledger of its own; nothing runs but what a test runs."""
-    settings = example_settings()
-    store = settings.store.model_copy(update={"url": f"sqlite:///{tmp_path / 'ledger.db'}"})
-    quick = settings.worker.model_copy(update={"quiet_seconds": 0})
-    with App(settings.model_copy(update={"store": store, "worker": quick})) as one:
-        yield one
 
 
 _seen = iter(range(1, 100_000))
@@ -78,16 +65,6 @@ def take(app: App, *bodies: bytes) -> list[str]:
             ids.append(messages.keep(connection, incoming, app.ledger.clock()).id)
         settle(app)
     return ids
-
-
-def settle(app: App) -> None:
-    while True:
-        with app.ledger.reading() as connection:
-            due = work.due(connection, app.ledger.clock() + timedelta(minutes=1), (), 100)
-        todo = sorted((w for w in due if w.stage in ("read", "chart")), key=lambda w: w.stage, reverse=True)
-        if not todo:
-            return
-        app.stages.run(todo[0])
 
 
 def chart(app: App, key: str) -> Chart:

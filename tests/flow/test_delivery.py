@@ -199,7 +199,7 @@ def probes_pass(ledger: Ledger, number: int) -> None:
     """Wait until a payer that is down was asked so often whether it is there."""
     for _ in range(number):
         seen = breaker_of(ledger).resume_at
-        assert wait_for(lambda seen=seen: breaker_of(ledger).resume_at != seen, 20)  # type: ignore[misc]
+        assert wait_for(lambda seen=seen: breaker_of(ledger).resume_at != seen, 20)  # type: ignore[misc]  # a default has no type
 
 
 def test_claims_of_a_dead_payer_wait_untried_and_all_go_when_it_is_back(book: Ledger) -> None:
@@ -276,7 +276,7 @@ def test_a_busy_payer_is_left_alone_as_a_whole_until_the_time_it_named(book: Led
             assert wait_for(lambda: breaker_of(book).resume_at is not None, 20)
             assert wait_for(lambda: statuses(book) == {"ready": 30}, 20)
         assert len(first.got) == 1
-        assert breaker_of(book).resume_at > book.clock() + timedelta(seconds=3000)  # type: ignore[operator]
+        assert breaker_of(book).resume_at > book.clock() + timedelta(seconds=3000)  # type: ignore[operator]  # it is set
 
 
 # --- order

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select, update
 
 from fhir_coder.app import App
 from fhir_coder.intake.payloads import read_header
 from fhir_coder.model import ClaimStatus
-from fhir_coder.settings import example_settings
-from fhir_coder.store import claims, messages, work
+from fhir_coder.store import claims, messages
 from fhir_coder.store.messages import Incoming
 from fhir_coder.store.schema import claims as claim_table
+from tests.stages import settle
 
 IN1 = "|".join(["IN1", "1", "LAKE-PPO", "LAKE1", "Lakeshore PPO", *[""] * 11, "Older^Olga", "SEL", *[""] * 31, "MEM1"])
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    """An adapter with a ledger of its own; nothing runs but what a test runs."""
-    settings = example_settings()
-    store = settings.store.model_copy(update={"url": f"sqlite:///{tmp_path / 'ledger.db'}"})
-    quick = settings.worker.model_copy(update={"quiet_seconds": 0})
-    with App(settings.model_copy(update={"store": store, "worker": quick})) as one:
-        yield one
 
 
 def visit(number: str, patient: str = "A", code: str = "G0463", npi: str = "1234567893", modifier: str = "") -> bytes:
@@ -47,13 +33,7 @@ def take(app: App, body: bytes) -> None:
     """Keep a message and do all work but what goes to a payer."""
     with app.ledger.writing() as connection:
         messages.keep(connection, Incoming("adt", read_header(body), body), app.ledger.clock())
-    while True:
-        with app.ledger.reading() as connection:
-            due = work.due(connection, app.ledger.clock() + timedelta(minutes=1), (), 100)
-        todo = sorted((w for w in due if w.stage in ("read", "chart")), key=lambda w: w.stage, reverse=True)
-        if not todo:
-            return
-        app.stages.run(todo[0])
+    settle(app)
 
 
 def taken_by_payer(app: App, key: str, status: ClaimStatus = ClaimStatus.COMPLETE) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,11 @@ from fhir_coder.intake.payloads import read_header
 from fhir_coder.model import Coding, CodingContext, Kind, System
 from fhir_coder.proposals import Decision, Question, proposal_of, question_of_item
 from fhir_coder.settings import example_settings
-from fhir_coder.store import items, messages, work
+from fhir_coder.store import items, messages
 from fhir_coder.store.messages import Incoming
 from fhir_coder.terminology import load_table
 from fhir_coder.terminology.proposing import Proposal, Proposed, propose
+from tests.stages import settle
 
 REPO = Path(__file__).resolve().parents[2]
 FIXTURE = (REPO / "fixtures" / "unmapped-diagnosis" / "01-dft-p03.hl7").read_bytes()
@@ -55,16 +56,6 @@ def received(app: App, diagnosis: str = LOCAL_DX, changed: tuple[str, str] = (""
     settle(app)
     with app.ledger.reading() as connection:
         return next((int(row.id) for row in items.open_items(connection) if row.kind == "gap"), 0)
-
-
-def settle(app: App) -> None:
-    while True:
-        with app.ledger.reading() as connection:
-            due = work.due(connection, app.ledger.clock() + timedelta(minutes=1), (), 100)
-        todo = sorted((w for w in due if w.stage in ("read", "chart")), key=lambda w: w.stage, reverse=True)
-        if not todo:
-            return
-        app.stages.run(todo[0])
 
 
 def question(app: App, item: int) -> Question:

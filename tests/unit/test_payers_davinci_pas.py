@@ -74,7 +74,7 @@ NAME = Identifier("CLM-1", SITE.claim_identifier_system)
 def request(chart: Chart, **changed: Any) -> Json:
     """The Bundle sent for a chart; `changed` are members of its claim."""
     claim = built(chart, site=OFFICE, payer=PAYER).claim | changed
-    return json.loads(PROFILE.submit_request(to_bytes(claim), NAME).body, parse_float=Decimal)  # type: ignore[no-any-return]
+    return json.loads(PROFILE.submit_request(to_bytes(claim), NAME).body, parse_float=Decimal)  # type: ignore[no-any-return]  # JSON
 
 
 def stay_chart() -> Chart:
@@ -325,7 +325,7 @@ def test_cancelling_cancels_the_whole_and_stays_active() -> None:
 
 
 def _prior() -> list[Json]:
-    return void_claim(two_lines("G0463"), "CLM-2", DAY)["related"]  # type: ignore[no-any-return]
+    return void_claim(two_lines("G0463"), "CLM-2", DAY)["related"]  # type: ignore[no-any-return]  # JSON
 
 
 # --- the guide's examples
@@ -412,7 +412,7 @@ def answer(resource: Json, status: int = 200) -> HttpAnswer:
 
 
 def example(name: str) -> Json:
-    return read_json(to_bytes(pas.examples("Bundle")[name]))  # type: ignore[no-any-return]
+    return read_json(to_bytes(pas.examples("Bundle")[name]))  # type: ignore[no-any-return]  # JSON
 
 
 THEIRS = Identifier("111099", "http://example.org/PATIENT_EVENT_TRACE_NUMBER")

@@ -130,7 +130,7 @@ REFUSED: list[tuple[str, str, Callable[[Json], object]]] = [
     ("structure", "Claim.colour", lambda c: c.update(colour="red")),
     ("value", "Claim.contained[2].resourceType", lambda c: c["contained"][2].update(resourceType="Nothing")),
     ("not-found", "Claim.related[0].claim", lambda c: c.update(related=[prior("C-0")])),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("code", "path", "change"), REFUSED)

@@ -163,14 +163,20 @@ def _answer(reply: Reply, request: Request) -> Response:
 # --- questions
 
 
+def _met(rooms: Rooms, request: Request) -> Response | PlannedFault | None:
+    """What a question meets before it is read: a refusal, or the fault that its answer will have."""
+    refused = _refused_login(rooms, request)
+    if refused:
+        return refused
+    fault = rooms.faults.next("question")
+    return _unfitting(rooms, fault) if fault and not fault.takes_claim else fault
+
+
 def _question(rooms: Rooms, answer: Answer) -> Callable[[Request], object]:
     async def ask(request: Request) -> Response:
-        refused = _refused_login(rooms, request)
-        if refused:
-            return refused
-        fault = rooms.faults.next("question")
-        if fault and not fault.takes_claim:
-            return _unfitting(rooms, fault)
+        fault = _met(rooms, request)
+        if isinstance(fault, Response):
+            return fault
         found = await run_in_threadpool(answer, request)
         return await spoiled(found, fault, rooms.desk.clock()) if fault else found
 
@@ -179,12 +185,9 @@ def _question(rooms: Rooms, answer: Answer) -> Callable[[Request], object]:
 
 def _inquiry(rooms: Rooms) -> Callable[[Request], object]:
     async def inquire(request: Request) -> Response:
-        refused = _refused_login(rooms, request)
-        if refused:
-            return refused
-        fault = rooms.faults.next("question")
-        if fault and not fault.takes_claim:
-            return _unfitting(rooms, fault)
+        fault = _met(rooms, request)
+        if isinstance(fault, Response):
+            return fault
         body = await body_of(request)
         if body is None:
             return refusal(413, "too-long", "The body is too long.")

@@ -34,7 +34,6 @@ _TEXTS = (".txt", ".csv", ".tab")
 _NEVER = "9"
 _TOLD = 100
 _TOLD_EVERY = 500_000
-_BATCH = 50_000
 
 _PTP = "CREATE TABLE pair (column1 TEXT, column2 TEXT, first INTEGER, last INTEGER, modifier INTEGER, \
 PRIMARY KEY (column1, column2, first)) WITHOUT ROWID"
