@@ -117,7 +117,9 @@ def checked(settings: Settings, uses: Sequence[Use], code_sets: CodeSets, on: da
     """The warnings about versions that are to be used. Raises TableError where anything is wrong with them."""
     layers = layers_with(settings, uses)
     versions = {use.table.version for use in uses}
-    faults = check_use(layers, [table for table in layers[0] if table.version in versions], code_sets, on)
+    faults = check_use(
+        layers, [table for table in layers[0] if table.version in versions], code_sets, on, settings.names()
+    )
     if not all(fault.is_warning for fault in faults):
         raise TableError("nothing was activated: what was to be used", faults)
     return faults

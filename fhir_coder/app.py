@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
 from fhir_coder import fhir, hl7v2
 from fhir_coder.conformance_check import feed_check
 from fhir_coder.conversion import Conversion, Source, convert_sources
-from fhir_coder.delivery import PayerLine, TryLog
+from fhir_coder.delivery import Delivery, PayerLine, TryLog
+from fhir_coder.denials import CheckedAgain
 from fhir_coder.feed_hooks import load_hooks
-from fhir_coder.model import Validity
+from fhir_coder.model import Chart, Validity
 from fhir_coder.payers import ClientOptions, PayerClient, profile_of
 from fhir_coder.payers.breaker import BreakerPolicy
 from fhir_coder.payers.decide import RetryPolicy
 from fhir_coder.pipeline import FeedCheck, Rulebook
 from fhir_coder.settings import Feed, PayerSettings, Settings, SiteSettings, example_settings, load_settings
-from fhir_coder.stages import Stages
+from fhir_coder.stages import PayerStages, Stages
 from fhir_coder.store import Ledger, open_ledger
 from fhir_coder.store.inbox import file_inbox
 from fhir_coder.terminology import CodeSets, Tables, load_tables, open_codesets
+from fhir_coder.terminology.history import read_history
+from fhir_coder.worklist import Workplace, keep_order
 
 V2_TABLES = (
     "v2-sex",
@@ -72,8 +76,8 @@ class App:
 
     def load_tables(self) -> Tables:
         """Read the mapping tables as they are now. Raises TableError."""
-        folders, when_unknown = self.settings.table_folders(), self.settings.tables.when_unknown
-        return load_tables(folders, when_unknown=when_unknown, judge=self._validity)
+        folders, said = self.settings.table_folders(), self.settings.tables
+        return load_tables(folders, None, said.when_unknown, self._validity, said.replace_ended_codes)
 
     def _validity(self, system: str, code: str, on: date) -> Validity:
         """What the code sets say; they are opened by the first answer: lists of tables do without."""
@@ -125,13 +129,48 @@ class App:
         ledger = open_ledger(self.settings.store_path())
         self._open.callback(ledger.close)
         file_inbox(ledger)
+        keep_order(ledger, self.settings.worklist.value())
         return ledger
 
     @cached_property
     def stages(self) -> Stages:
         """The stages against the ledger."""
-        lines = {p.name: payer_line(p) for p in self.settings.payers}
-        return Stages(self.ledger, self.rulebook, lines, timedelta(seconds=self.settings.worker.quiet_seconds))
+        return Stages(self.ledger, self.rulebook, self._lines, timedelta(seconds=self.settings.worker.quiet_seconds))
+
+    @cached_property
+    def workplace(self) -> Workplace:
+        """What people decide work items with: the ledger, and the tables as they were activated last."""
+        lock = Lock()
+
+        def rulebook() -> Rulebook:
+            folder = self.settings.tables.dir
+            with lock:
+                if folder and read_history(folder).state != self.rulebook.tables.state:
+                    self.read_tables_again()
+                return self.rulebook
+
+        def fold(key: str) -> Chart:
+            return self.stages.folding.chart_anew(key)  # the stages of now: they change with the tables
+
+        return Workplace(self.ledger, self.settings, rulebook, fold)
+
+    @cached_property
+    def checked_again(self) -> CheckedAgain:
+        """What checks claims again as they were made, by the tables and edits of now."""
+
+        def fold(key: str, as_of: datetime) -> Chart:
+            return self.stages.folding.chart_anew(key, as_of)
+
+        return CheckedAgain(self.ledger, self.rulebook, fold)
+
+    @cached_property
+    def payer_stages(self) -> PayerStages:
+        """The stages of delivery alone; no table is read for them."""
+        return PayerStages(Delivery(self.ledger, self.settings.site.claim_identifier_system, self._lines))
+
+    @cached_property
+    def _lines(self) -> dict[str, PayerLine]:
+        return {p.name: payer_line(p) for p in self.settings.payers}
 
     def convert(self, sources: Iterable[Source | Path | str | bytes], created: date | None = None) -> Conversion:
         """Convert files or bytes to coded claims in memory: no ledger, no network.
@@ -178,7 +217,8 @@ def payer_line(payer: PayerSettings) -> PayerLine:
     )
     lease = 10.0 + payer.connect_timeout + 3.0 * payer.read_timeout
     breaker = BreakerPolicy(payer.breaker_failures, payer.slow_seconds, payer.probe_seconds, payer.probe_cap, lease)
-    return PayerLine(client, policy, tries, breaker, payer.concurrency, payer.per_second)
+    inquire_after = 86400.0 * payer.inquire_days if payer.inquire_days else None
+    return PayerLine(client, policy, tries, breaker, payer.concurrency, payer.per_second, inquire_after=inquire_after)
 
 
 def _v2_rules(feed: Feed, base: hl7v2.FeedRules) -> hl7v2.FeedRules:

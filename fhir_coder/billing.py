@@ -5,6 +5,7 @@ Nothing is written here: the ledger's rows and a chart in, a plan for each slot 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,6 +25,7 @@ from fhir_coder.model import (
     TAKEN_BY_PAYER,
     Chart,
     ClaimDraft,
+    ClaimField,
     ClaimStatus,
     Identifier,
     Json,
@@ -356,7 +358,9 @@ class _SlotPlanner:
         identifier, revision = self._free(billed.identifier, revision, current if is_held else None)
         number = ClaimNumber(identifier, revision, replaces, purpose, self._original(replaces))
         rulebook = self.planning.rulebook
-        return _filed(draft_claim(billed, rulebook, number, self.planning.occasion, earlier), rulebook.tables.states)
+        draft = draft_claim(billed, rulebook, number, self.planning.occasion, earlier)
+        said = billed.coded.chart.correction(ClaimField.ORIGINAL_REFERENCE)
+        return _filed(draft, rulebook.tables.states, said)
 
     def _original(self, identifier: str) -> Identifier | None:
         """The payer's own number of a claim, where its decision names one."""
@@ -368,9 +372,9 @@ class _SlotPlanner:
     def _free(self, identifier: Callable[[int], str], revision: int, besides: ClaimRow | None) -> tuple[str, int]:
         """The first revision from this one on whose identifier no other claim of the chart has."""
         used = self.planning.identifiers(besides)
-        while identifier(revision) in used:
+        while (named := identifier(revision)) in used:
             revision += 1
-        return identifier(revision), revision
+        return named, revision
 
     def _late(
         self, billed: BilledSlot, earlier: Earlier, prior: ClaimRow | None, full: Filed
@@ -410,8 +414,12 @@ class _SlotPlanner:
         return next((p for p in self.planning.rulebook.payers if p.name == name), Payer(name))
 
 
-def _filed(draft: ClaimDraft, tables_as_of: tuple[int, ...] = ()) -> Filed:
-    return Filed(draft, to_bytes(draft.claim), content_hash(draft.claim), tables_as_of)
+def _filed(draft: ClaimDraft, tables_as_of: tuple[int, ...] = (), original: str = "") -> Filed:
+    """What is filed. `original` is a person's word on the number of the claim it replaces: it is sent again with it."""
+    digest = content_hash(draft.claim)
+    if original:  # what a claim replaces is no part of what it bills
+        digest = hashlib.sha256(f"{digest} {original}".encode()).hexdigest()
+    return Filed(draft, to_bytes(draft.claim), digest, tables_as_of)
 
 
 def _with_changes(filed: Filed, prior: ClaimRow) -> Filed:

@@ -11,9 +11,10 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 
-from fhir_coder.charts import is_stay
+from fhir_coder.charts import choice_of, decision_about, is_stay
 from fhir_coder.model import (
     BILLING_SYSTEMS,
+    ICD10_BEGAN,
     MAX_POINTERS,
     Asked,
     ChargeFact,
@@ -42,9 +43,6 @@ from fhir_coder.model import (
 from fhir_coder.terminology import Tables
 from fhir_coder.terminology.translate import EPISODE_TABLE
 
-ICD10_STARTS = date(2015, 10, 1)
-"""First date of service with ICD-10-CM and ICD-10-PCS in the United States (45 CFR 162.1002)."""
-
 _Service = ChargeFact | ProcedureFact | ImmunizationFact | VisitFact
 
 _KIND_OF_SYSTEM = {System.SNOMED: Kind.PROCEDURE, System.CVX: Kind.IMMUNIZATION}
@@ -71,7 +69,7 @@ def code_chart(
     tables: a service is never billed from two sources.
     """
     coder = _Coder(chart, tables, payer, currency, place)
-    if chart.service_date and chart.service_date < ICD10_STARTS:
+    if chart.service_date and chart.service_date < ICD10_BEGAN:
         return CodedChart(chart, (), (), (), (), notes=("before_icd10",))
     coder.code_diagnoses()
     coder.code_services()
@@ -188,7 +186,7 @@ class _Coder:
             unit,
             net,
             modifiers=_modifiers(fact, choice),
-            diagnoses=self._pointers(self._reasons(fact)),
+            diagnoses=self._pointers(choice.pointers or self._reasons(fact)),
             care_team=fact.care_team,
             list_price=list_price,
             revenue_code=fact.revenue_code or charged.revenue_code or choice.revenue_code,
@@ -275,7 +273,7 @@ class _Coder:
             _each(net, choice.units),
             net,
             modifiers=_modifiers(fact, choice),
-            diagnoses=pointers,
+            diagnoses=self._pointers(choice.pointers) if choice.pointers else pointers,
             care_team=fact.care_team,
             revenue_code=choice.revenue_code,
         )
@@ -320,21 +318,31 @@ class _Coder:
         return None
 
     def _answer(self, kind: Kind, concept: Concept, origin: Origin, context: CodingContext) -> Choice | Gap:
+        decided = decision_about(self.chart.decisions, concept)
+        if decided:
+            return choice_of(decided, concept, origin)
         coded = _coded_as_sent(kind, concept)
         if len(coded) > 1:
             return self._made_gap(origin, concept, "ambiguous", "it came with two different billing codes")
         if coded:
             code = coded[0]
+            if instead := self.tables.in_its_place(code, context, origin):
+                return _without_words(instead)
             return Choice(code, Trace(code.system, code.code, origin, code, note="came coded", display=code.display))
         return _without_words(self.tables.choose(kind, concept, context, origin, self.chart.key))
 
     def _context(
         self, on: date | None, fact: DiagnosisFact | ChargeFact | ProcedureFact | None = None
     ) -> CodingContext:
-        context = replace(self._visit_context, service_date=on)
+        context = self._dated.get(on) or self._dated.setdefault(on, replace(self._visit_context, service_date=on))
         if isinstance(fact, DiagnosisFact):
             return replace(context, use=self._use(fact), laterality=fact.laterality or self._side_of_services(fact))
         return replace(context, laterality=_side(fact.modifiers)) if fact and fact.modifiers else context
+
+    @cached_property
+    def _dated(self) -> dict[date | None, CodingContext]:
+        """The visit's context on each day that something is coded for."""
+        return {}
 
     @cached_property
     def _visit_context(self) -> CodingContext:

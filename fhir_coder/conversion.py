@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time
 
 from fhir_coder.intake.payloads import header_or_fault, payloads_in
 from fhir_coder.model import (
+    BY_ITS_BYTES,
+    Answered,
     Chart,
     ClaimDraft,
     Finding,
@@ -18,6 +20,7 @@ from fhir_coder.model import (
     MessageFacts,
     MessageStatus,
     Trace,
+    Verdict,
 )
 from fhir_coder.pipeline import Occasion, Rulebook, chart_of, draft_claims, facts_of, judge, why_ignored
 
@@ -140,6 +143,17 @@ def gap_to_json(gap: Gap) -> Json:
     }
 
 
+def read_payload(
+    message_id: str, body: bytes, rulebook: Rulebook, feed: str = "", answered: Answered = BY_ITS_BYTES
+) -> tuple[Header, Verdict]:
+    """The header of a payload and what becomes of it, by the rules of its feed."""
+    header, fault = header_or_fault(body)
+    if fault:
+        return header, Verdict(MessageStatus.QUARANTINED, fault)
+    message = Message(message_id, body, header, answered)
+    return header, judge(lambda: facts_of(message, rulebook, feed), lambda: why_ignored(message, rulebook, feed))
+
+
 @dataclass
 class Reading:
     """Payloads as they are read, one after the other, and the charts that they give together."""
@@ -151,12 +165,7 @@ class Reading:
 
     def read(self, message_id: str, body: bytes) -> None:
         """Read one payload: what it says is kept, its bytes are not."""
-        header, fault = header_or_fault(body)
-        if fault:
-            self.messages.append(ConvertedMessage(message_id, header, MessageStatus.QUARANTINED, reason=fault))
-            return
-        message = Message(message_id, body, header)
-        found = judge(lambda: facts_of(message, self.rulebook), lambda: why_ignored(message, self.rulebook))
+        header, found = read_payload(message_id, body, self.rulebook)
         charts = found.facts.charts if found.facts else ()
         self.messages.append(ConvertedMessage(message_id, header, found.status, charts, found.why))
         if found.facts:
@@ -169,6 +178,11 @@ class Reading:
         return (chart_of(key, _said_about(key, by_topic)) for key in self.keys)
 
 
+def occasion_of(created: date, feeds: tuple[str, ...] = ()) -> Occasion:
+    """The occasion of making claims on a day: it is over for a bill hold, as the hour is not known."""
+    return Occasion(datetime.combine(created, time.max, UTC), feeds)
+
+
 def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date) -> Conversion:
     """Convert sources to claims. Payloads of one visit, from whatever source, make one chart and its claims."""
     reading = Reading(rulebook)
@@ -178,8 +192,7 @@ def convert_sources(sources: Iterable[Source], rulebook: Rulebook, created: date
         if not source.data.strip():
             reading.read(f"{source.name}:1", source.data)
     charts = list(reading.charts())
-    # A day is over for a bill hold when it ends: a conversion knows the day, not the hour.
-    occasion = Occasion(datetime.combine(created, time.max, UTC))
+    occasion = occasion_of(created)
     claims = tuple(
         draft
         for chart in charts

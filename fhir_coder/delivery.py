@@ -7,21 +7,32 @@ is sent first and never changes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 
 from sqlalchemy import Connection
 
 from fhir_coder.filing import apply_decision
 from fhir_coder.logs import log
-from fhir_coder.model import ClaimStatus, Outcome, OutcomeKind, PayerState
+from fhir_coder.model import DECIDED, ClaimStatus, Outcome, OutcomeKind, PayerState
 from fhir_coder.payers import PayerClient, PayerRequest, Try
 from fhir_coder.payers.breaker import BreakerPolicy, after_attempt, after_no_answer, is_failure
-from fhir_coder.payers.decide import Decision, RetryPolicy, after_look_up, after_poll, after_submit, parked
-from fhir_coder.store import Ledger, attempts, breakers, claims, items, work
+from fhir_coder.payers.decide import (
+    NO_ANSWER,
+    Decision,
+    RetryPolicy,
+    after_inquiry,
+    after_look_up,
+    after_poll,
+    after_submit,
+    parked,
+)
+from fhir_coder.store import Ledger, attempts, breakers, claims, items, restores, work
 from fhir_coder.store.attempts import Submission
 from fhir_coder.store.breakers import Breaker
+from fhir_coder.store.together import Together
 from fhir_coder.store.work import Work
 
 
@@ -60,6 +71,7 @@ class PayerLine:
     """A payer's client, where it notes each HTTP request it makes, and how the payer is dealt with.
 
     `concurrency` is how many of its claims may be on their way at once, `per_second` how many may begin in a second.
+    `inquire_after` is how many seconds a claim is without a decision when its status is inquired of the payer.
     """
 
     client: PayerClient
@@ -69,6 +81,15 @@ class PayerLine:
     concurrency: int = 4
     per_second: float | None = None
     gate: Gate = field(default_factory=Gate)
+    inquire_after: float | None = None
+
+
+LOOK_FIRST = timedelta(days=14)
+"""How long after a restore a claim that this ledger never sent is looked up at its payer before it is sent: what came
+after the backup, and was billed, may come again."""
+
+Seen = tuple[claims.ClaimRow, Submission | None]
+"""A claim and what is sent for it, None where it was never prepared."""
 
 
 class Delivery:
@@ -79,21 +100,101 @@ class Delivery:
 
     def __init__(self, ledger: Ledger, system: str, lines: Mapping[str, PayerLine]) -> None:
         self._ledger, self._system, self.lines = ledger, system, lines
+        self.together = Together(ledger)
+        self._seen: dict[str, Seen] = {}
+
+    def look_ahead(self, connection: Connection, todo: Sequence[Work]) -> None:
+        """Look up the claims of work that is handed out, with one look: each thread begins with what is seen here."""
+        self._seen |= {one.key: self._look(connection, one.key) for one in todo}
+
+    def look_back(self, todo: Sequence[Work]) -> None:
+        """Forget what was seen of work that is over, or was not begun."""
+        for one in todo:
+            self._seen.pop(one.key, None)
+
+    def _look(self, connection: Connection, claim_id: str) -> Seen:
+        return claims.by_id(connection, claim_id), attempts.submission_of(connection, claim_id)
+
+    def _seen_of(self, claim_id: str) -> Seen:
+        """A claim as it was seen when its work was handed out, where that is checked once more before it is sent.
+
+        Work may be handed out that was done a moment ago: of any other claim only what is so now counts.
+        """
+        seen = self._seen.pop(claim_id, None)
+        if seen is not None and seen[0].status == ClaimStatus.READY:
+            return seen
+        with self._ledger.reading() as connection:
+            return self._look(connection, claim_id)
 
     def submit(self, todo: Work) -> None:
         """Send a ready claim, or settle one whose outcome is unknown."""
-        with self._ledger.reading() as connection:
-            row = claims.by_id(connection, todo.key)
-            kept = attempts.submission_of(connection, row.id)
+        row, kept = self._seen_of(todo.key)
         is_to_go = row.status == ClaimStatus.READY or claims.is_in_flight(row)
         if is_to_go and row.payer not in self.lines:
             self._no_payer(row, todo)
+        elif row.status == ClaimStatus.READY and kept is None and self._is_looked_up_first(row):
+            self._look_up_first(row, todo)
         elif row.status == ClaimStatus.READY:
             self._send(row, kept, todo)
         elif claims.is_in_flight(row):
             self._settle_unknown(row, kept, todo)
         else:
             self._finish(todo)
+
+    def per_request(self, payer: str) -> int:
+        """How many claims of a payer go with one request."""
+        return self.lines[payer].client.per_request if payer in self.lines else 1
+
+    def submit_all(self, todo: Sequence[Work]) -> None:
+        """Send ready claims of one payer with one request, where it takes several; all others each by itself.
+
+        What was tried before goes alone: one claim that the payer cannot take must not hold up the others again.
+        """
+        if len(todo) == 1 or self._is_restored():
+            for one in todo:
+                self.submit(one)
+            return
+        fresh = [(one, *self._seen_of(one.key)) for one in todo if not one.tries]
+        ready = [(one, row, kept) for one, row, kept in fresh if row.status == ClaimStatus.READY]
+        together = {one.key for one, _, _ in ready} if len({row.payer for _, row, _ in ready}) == 1 else set()
+        if len(together) < 2 or not self.per_request(ready[0][1].payer) > 1:
+            together = set()
+        for one in todo:
+            if one.key not in together:
+                self.submit(one)
+        if together:
+            self._send_all(ready)
+
+    def _send_all(self, ready: Sequence[tuple[Work, claims.ClaimRow, Submission | None]]) -> None:
+        payer, at = ready[0][1].payer, self._ledger.clock()
+        line = self.lines[payer]
+        prepared = [(todo, row, kept, self._prepared(line, row, kept)) for todo, row, kept in ready]
+
+        def begin(connection: Connection) -> list[int | None]:
+            return [self._begin(connection, row, kept, request, at) for _, row, kept, request in prepared]
+
+        begun = self.together.commit(begin)
+        going = [(p, attempt) for p, attempt in zip(prepared, begun, strict=True) if attempt is not None]
+        if not going:
+            return
+        identifiers = [row.identifier for (_, row, _, _), _ in going]
+        sent = line.client.send_all([request for (*_, request), _ in going], self._system, identifiers)
+        tries, ended_at = line.tries.take(), self._ledger.clock()
+
+        def settle(connection: Connection) -> list[Decision]:
+            breaker = self._counted(connection, payer, sent.whole, tries[-1], ended_at)
+            decided = []
+            for ((todo, _, _, _), attempt), outcome in zip(going, sent.outcomes, strict=True):
+                decision = _with_the_payer(after_submit(outcome, todo.tries, line.policy), breaker, ended_at)
+                own = [*tries[:-1], replace(tries[-1], outcome=outcome)]
+                attempts.end(connection, attempt, own, decision.next_action, ended_at)
+                apply_decision(connection, claims.by_id(connection, todo.key), outcome, decision, todo, ended_at)
+                decided.append(decision)
+            return decided
+
+        decisions = self.together.commit(settle)
+        for ((todo, _, _, _), _), outcome, decision in zip(going, sent.outcomes, decisions, strict=True):
+            _log_attempt(todo, outcome, decision)
 
     def poll(self, todo: Work) -> None:
         """Ask the payer for its decision on a claim it has."""
@@ -105,12 +206,46 @@ class Delivery:
         if row.payer not in self.lines:
             self._no_payer(row, todo)
             return
-        with self._ledger.writing() as connection:
-            attempt = attempts.begin(connection, row.id, "poll", self._ledger.clock())
+        begun_at = self._ledger.clock()
+        attempt = self.together.commit(lambda connection: attempts.begin(connection, row.id, "poll", begun_at))
         line = self.lines[row.payer]
         outcome = line.client.poll(row.payer_reference, self._system, row.identifier, row.body)
         waited = (self._ledger.clock() - todo.asked_at).total_seconds()
-        self._settle(todo, attempt, outcome, after_poll(outcome, todo.tries, line.policy, waited))
+        decision = after_poll(outcome, todo.tries, line.policy, waited)
+        self._settle(row.payer, todo, attempt, outcome, decision)
+        if decision.status is ClaimStatus.QUEUED and self._is_aged(row, line):
+            self._inquire(row, line, todo)
+
+    def _is_aged(self, row: claims.ClaimRow, line: PayerLine) -> bool:
+        """Whether a claim is without a decision for so long that its status is to be inquired, once and again."""
+        if line.inquire_after is None or row.sent_at is None:
+            return False
+        latest = self._ledger.clock() - timedelta(seconds=line.inquire_after)
+        if row.sent_at > latest:
+            return False
+        with self._ledger.reading() as connection:
+            inquired_at = attempts.last_of(connection, row.id, "inquiry")
+        return inquired_at is None or inquired_at <= latest
+
+    def _inquire(self, row: claims.ClaimRow, line: PayerLine, todo: Work) -> None:
+        """Ask the payer whether it has a claim it did not decide in time; a person is told what it says."""
+        with self._ledger.writing() as connection:
+            attempt = attempts.begin(connection, row.id, "inquiry", self._ledger.clock())
+        outcome = line.client.find(self._system, row.identifier, row.body)
+        decision = after_inquiry(outcome)
+        at = self._ledger.clock()
+        with self._ledger.writing() as connection:
+            tries = line.tries.take()
+            self._counted(connection, row.payer, outcome, tries[-1], at)
+            attempts.end(connection, attempt, tries, decision.next_action, at)
+            now = claims.by_id(connection, row.id)
+            if now.status != ClaimStatus.QUEUED:
+                return
+            if decision.item == NO_ANSWER:
+                items.open_item(connection, at, _no_answer(now, outcome, at))
+            elif decision.status in DECIDED:
+                apply_decision(connection, now, outcome, decision, todo, at)
+        log.info("claim_inquired", claim_id=row.id, outcome=outcome.kind.value, http_status=outcome.http_status)
 
     def knock(self, payer: str) -> bool:
         """Whether a payer that is down answers again."""
@@ -124,8 +259,7 @@ class Delivery:
             self._keep(connection, before, after_no_answer(before, at, self.lines[payer].breaker), at)
 
     def _finish(self, todo: Work) -> None:
-        with self._ledger.writing() as connection:
-            work.finish(connection, todo)
+        self.together.commit(lambda connection: work.finish(connection, todo))
 
     def _no_payer(self, row: claims.ClaimRow, todo: Work) -> None:
         text = f"no payer '{row.payer}' in the settings: add it, then fhir-coder claims resubmit {row.identifier} --yes"
@@ -139,18 +273,28 @@ class Delivery:
 
     def _send(self, row: claims.ClaimRow, kept: Submission | None, todo: Work) -> None:
         line, at = self.lines[row.payer], self._ledger.clock()
-        request = _request(kept, row) if kept else line.client.prepared(row.body, self._system, row.identifier)
-        with self._ledger.writing() as connection:
-            now = claims.by_id(connection, row.id)
-            if now.status != ClaimStatus.READY:
-                return
-            if kept is None:
-                attempts.keep_submission(connection, row.id, _submission(request, row), at)
-            claims.move(connection, now, ClaimStatus.SENT, "sending", at)
-            attempt = attempts.begin(connection, row.id, "submit", at)
+        request = self._prepared(line, row, kept)
+        attempt = self.together.commit(lambda connection: self._begin(connection, row, kept, request, at))
+        if attempt is None:
+            return
         outcome = line.client.send(request, self._system, row.identifier)
         decision = after_submit(outcome, todo.tries, line.policy, self._waited(todo))
-        self._settle(todo, attempt, outcome, decision)
+        self._settle(row.payer, todo, attempt, outcome, decision)
+
+    def _prepared(self, line: PayerLine, row: claims.ClaimRow, kept: Submission | None) -> PayerRequest:
+        return _request(kept, row) if kept else line.client.prepared(row.body, self._system, row.identifier)
+
+    def _begin(
+        self, connection: Connection, row: claims.ClaimRow, kept: Submission | None, request: PayerRequest, at: datetime
+    ) -> int | None:
+        """Write down that a claim is sent now, and what; None where it moved on since it was looked up."""
+        now = claims.by_id(connection, row.id)
+        if now.status != ClaimStatus.READY or now.updated_at != row.updated_at:
+            return None
+        if kept is None:
+            attempts.keep_submission(connection, row.id, _submission(request, row), at)
+        claims.move(connection, now, ClaimStatus.SENT, "sending", at)
+        return attempts.begin(connection, row.id, "submit", at)
 
     def _settle_unknown(self, row: claims.ClaimRow, kept: Submission | None, todo: Work) -> None:
         """Find out whether the payer has a claim, the way that is right for this payer."""
@@ -171,7 +315,33 @@ class Delivery:
         else:
             outcome = line.client.find(self._system, row.identifier, row.body)
         decision = after_look_up(outcome, todo.tries, line.policy, rounds, self._waited(todo))
-        self._settle(todo, attempt, outcome, decision)
+        self._settle(row.payer, todo, attempt, outcome, decision)
+
+    # --- after a restore
+
+    @cached_property
+    def _restored_at(self) -> datetime | None:
+        with self._ledger.reading() as connection:
+            return restores.last_at(connection)
+
+    def _is_restored(self) -> bool:
+        """Whether payers may have claims of this ledger that it does not know it sent."""
+        return self._restored_at is not None and self._ledger.clock() < self._restored_at + LOOK_FIRST
+
+    def _is_looked_up_first(self, row: claims.ClaimRow) -> bool:
+        if not self._is_restored():
+            return False
+        with self._ledger.reading() as connection:
+            return not attempts.times_not_found(connection, row.id)
+
+    def _look_up_first(self, row: claims.ClaimRow, todo: Work) -> None:
+        with self._ledger.writing() as connection:
+            now = claims.by_id(connection, row.id)
+            if now.status != ClaimStatus.READY or now.updated_at != row.updated_at:
+                return
+            claims.move(connection, now, ClaimStatus.UNKNOWN, restores.WHY, self._ledger.clock())
+            unknown = claims.by_id(connection, row.id)
+        self._settle_unknown(unknown, None, todo)
 
     def _waited(self, todo: Work) -> float:
         """Seconds since the first attempt at this piece of work."""
@@ -183,24 +353,19 @@ class Delivery:
 
     # --- writing down
 
-    def _settle(self, todo: Work, attempt: int, outcome: Outcome, decision: Decision) -> None:
-        at = self._ledger.clock()
-        with self._ledger.writing() as connection:
+    def _settle(self, payer: str, todo: Work, attempt: int, outcome: Outcome, decision: Decision) -> None:
+        at, tries = self._ledger.clock(), self.lines[payer].tries.take()
+
+        def settle(connection: Connection) -> Decision:
             row = claims.by_id(connection, todo.key)
-            line = self.lines[row.payer]
-            tries = line.tries.take()
-            breaker = self._counted(connection, row.payer, outcome, tries[-1], at)
-            decision = _with_the_payer(decision, breaker, at)
-            attempts.end(connection, attempt, tries, decision.next_action, at)
-            apply_decision(connection, row, outcome, decision, todo, at)
-        log.info(
-            "claim_attempted",
-            claim_id=todo.key,
-            stage=todo.stage,
-            outcome=outcome.kind.value,
-            http_status=outcome.http_status,
-            status=decision.status.value,
-        )
+            breaker = self._counted(connection, payer, outcome, tries[-1], at)
+            decided = _with_the_payer(decision, breaker, at)
+            attempts.end(connection, attempt, tries, decided.next_action, at)
+            apply_decision(connection, row, outcome, decided, todo, at)
+            return decided
+
+        decision = self.together.commit(settle)
+        _log_attempt(todo, outcome, decision)
 
     def _counted(self, connection: Connection, payer: str, outcome: Outcome, last: Try, at: datetime) -> Breaker | None:
         """A payer's breaker after an attempt; the ledger is not asked where all was well and is."""
@@ -224,6 +389,33 @@ class Delivery:
             log.warning("payer_recovered", payer=now.payer, seconds=round((at - before.since).total_seconds()))
         elif was_up and not is_up:
             log.error("payer_down", payer=now.payer, reason=now.reason)
+
+
+def _no_answer(row: claims.ClaimRow, outcome: Outcome, at: datetime) -> items.Item:
+    """A person is asked to inquire of a payer about a claim it has not decided."""
+    days = (at - row.sent_at).days
+    says = _SAID.get(outcome.kind, "the payer cannot be asked about it")
+    text = f"sent {days} days ago, no decision; {says}: ask the payer, then claims taken or claims resubmit"
+    return items.Item(f"no-answer:{row.id}", "no-answer", outcome.kind.value, text, row.chart_key, row.id)
+
+
+_SAID = {
+    OutcomeKind.NOT_FOUND: "the payer does not find it",
+    OutcomeKind.FOUND: "the payer has it",
+    OutcomeKind.TAKEN: "the payer has it",
+    OutcomeKind.PENDING: "the payer has it",
+}
+
+
+def _log_attempt(todo: Work, outcome: Outcome, decision: Decision) -> None:
+    log.info(
+        "claim_attempted",
+        claim_id=todo.key,
+        stage=todo.stage,
+        outcome=outcome.kind.value,
+        http_status=outcome.http_status,
+        status=decision.status.value,
+    )
 
 
 def _with_the_payer(decision: Decision, breaker: Breaker | None, at: datetime) -> Decision:

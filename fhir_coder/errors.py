@@ -88,3 +88,7 @@ class UsageError(FhirCoderError):
 
 class NotFoundError(FhirCoderError):
     """What was asked for by id is not there."""
+
+
+class ConflictError(FhirCoderError):
+    """What is asked does not fit where the thing stands: somebody else has it, or it is decided already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import orjson
 from sqlalchemy import Connection
@@ -32,7 +33,16 @@ from fhir_coder.model import (
     is_code_shaped,
 )
 from fhir_coder.payers.decide import Decision
-from fhir_coder.store import claims, corrections, items, messages, work
+from fhir_coder.store import (
+    chart_decisions,
+    claim_corrections,
+    claims,
+    corrections,
+    items,
+    line_decisions,
+    messages,
+    work,
+)
 from fhir_coder.store.work import Work
 
 _REPLACES = frozenset({ClaimStatus.QUEUED, ClaimStatus.COMPLETE, ClaimStatus.PARTIAL})
@@ -43,7 +53,7 @@ _PRIOR_BECOMES: Mapping[str, tuple[ClaimStatus, Collection[ClaimStatus]]] = {
 """What a claim's prior one becomes, and with which statuses. A denied one leaves it as it was; a void that is not
 decided yet does too: what it takes back must not be billed anew before that."""
 
-_ABOUT_ONE_CLAIM = ("refusal", "denial", "delivery", "documents")
+_ABOUT_ONE_CLAIM = ("refusal", "denial", "delivery", "documents", "no-answer")
 """Work items that ask about a claim itself: there is nothing to do about one that was replaced or withdrawn."""
 
 
@@ -65,7 +75,10 @@ def file_plans(connection: Connection, plans: Sequence[SlotPlan], chart: Chart, 
         word, claim_id = _file_plan(connection, plan, at)
         words.append(word)
         if plan.draft and word != "unchanged":
-            asked += _items_of(plan.draft, claim_id, plan.slot == plans[0].slot)
+            found = _items_of(plan.draft, claim_id, plan.slot == plans[0].slot)
+            if found:
+                claims.mark_asked(connection, claim_id)
+            asked += found
     items.sync_items(connection, at, chart.key, asked)
     _sync_questions(connection, at, plans, chart.key)
     return words
@@ -142,6 +155,7 @@ def _items_of(draft: ClaimDraft, claim_id: str, is_first: bool) -> list[items.It
             draft.chart_key,
             claim_id,
             gap.origin.message,
+            solved_by=_row_for(gap),
         )
         for gap in draft.gaps
     ]
@@ -155,6 +169,17 @@ def _items_of(draft: ClaimDraft, claim_id: str, is_first: bool) -> list[items.It
     return found
 
 
+_SETTLED_BY_A_ROW = {"no_row": "row", "no_table": "row", "no_row_fits": "fits", "target_not_valid": "valid"}
+"""Gap reasons that one row settles for every chart, and what the row has to do; the others ask about one visit."""
+
+
+def _row_for(gap: Gap) -> str:
+    """What one row would settle: the code and the reason; empty where each chart has an answer of its own."""
+    is_code = bool(gap.system and gap.code) and not any(map(str.isspace, gap.code))
+    wanted = _SETTLED_BY_A_ROW.get(gap.reason, "") if is_code else ""
+    return f"{gap.system}|{gap.code}:{wanted}" if wanted else ""
+
+
 def gap_identity(gap: Gap) -> str:
     """What makes a gap's work item the same one: chart, code, reason and place."""
     return f"gap:{gap.chart_key}:{gap.system}|{gap.code}:{gap.reason}:{gap.origin.path}"
@@ -165,8 +190,12 @@ def finding_identity(chart_key: str, edit: str, path: str, slot: str = "") -> st
     return ":".join(filter(None, ("finding", chart_key, slot, edit, path)))
 
 
-def without_set_aside(connection: Connection, chart: Chart) -> Chart:
-    """The chart without the problems that a person has settled by closing their work items."""
+def as_decided(connection: Connection, chart: Chart) -> Chart:
+    """The chart with what people decided of its codes and claims, and without the problems whose items they closed."""
+    decided = chart_decisions.of_chart(connection, chart.key)
+    told = claim_corrections.of_charts(connection, (chart.key, *chart.moved_from))
+    if decided or told:
+        chart = replace(chart, decisions=decided, corrections=told)
     if not chart.problems:
         return chart
     aside = items.settled_by_a_person(connection, chart.key)
@@ -192,6 +221,7 @@ def apply_decision(
     claims.set_reference(connection, row.id, outcome.reference)
     if outcome.adjudication:
         claims.set_adjudication(connection, row.id, outcome.adjudication)
+        line_decisions.keep(connection, row, outcome.adjudication, at)
     if ClaimStatus(row.status) in GONE:
         work.finish(connection, todo)
         return
@@ -210,11 +240,35 @@ def apply_decision(
     _settle_prior(connection, row, decision.status, at)
     is_denied_void = row.purpose == Purpose.VOID and decision.item == "denial"
     if decision.item and not is_denied_void:  # the chart asks to void it by hand
-        item = items.Item(f"{decision.item}:{row.id}", decision.item, outcome.kind.value, why, row.chart_key, row.id)
-        items.open_item(connection, at, item)
+        items.open_item(connection, at, _item_of(row, outcome, decision.item, why))
+    if decision.status in DECIDED:
+        items.close_identity(connection, at, f"no-answer:{row.id}", "the payer has decided")
     if outcome.adjudication:
         _ask_for_documents(connection, row, outcome.adjudication, at)
     _leave_work(connection, row, decision, todo, at)
+
+
+def _item_of(row: claims.ClaimRow, outcome: Outcome, kind: str, why: str) -> items.Item:
+    """What a person is asked about a claim that did not go well; of a denial with its reasons and what it costs."""
+    item = items.Item(f"{kind}:{row.id}", kind, outcome.kind.value, why, row.chart_key, row.id)
+    if kind != "denial" or outcome.adjudication is None:
+        return item
+    reasons, text, amount = denial_of(row.body, outcome.adjudication)
+    return replace(item, reason=next(filter(None, reasons), item.reason), text=text, amount=amount)
+
+
+def denial_of(claim: bytes, said: Adjudication) -> tuple[tuple[str, ...], str, Decimal | None]:
+    """Why a payer denied a claim or lines of it: reasons, words without a value, the money unless it is all of it."""
+    denied = [line for line in said.lines if line.denied]
+    told = [(f"line {line.sequence}", line_decisions.reasons_of(line.reasons)) for line in denied]
+    if not told:
+        told = [("it", line_decisions.reasons_of([error.partition(" ")[0] for error in said.errors]))]
+    shown = "; ".join(f"{what} ({', '.join(filter(None, why)) or 'no reason given'})" for what, why in told)
+    reasons = tuple(dict.fromkeys(reason for _, why in told for reason in why))
+    billed = {item["sequence"]: item.get("net", {}).get("value", 0) for item in orjson.loads(claim).get("item", ())}
+    amount = sum((Decimal(str(billed.get(line.sequence, 0))) for line in denied), Decimal(0))
+    text = f"the payer denied {shown}: correct the claim (claims correct), or let it be and close this"
+    return reasons, text, amount if said.status is not ClaimStatus.DENIED else None
 
 
 def _ask_for_documents(connection: Connection, row: claims.ClaimRow, said: Adjudication, at: datetime) -> None:

@@ -13,6 +13,9 @@ from fhir_coder.delivery import PayerLine
 
 POLL = "poll "
 
+TOGETHER = 16
+"""How much work that needs no payer is done at once by one thread: looked up together, committed together."""
+
 
 def payer_of(lane: str) -> str:
     """The payer whose lane this is, empty for the lane of work that needs none."""
@@ -57,9 +60,18 @@ class Lanes:
         """Whose threads do the work of a lane: the payer's, or empty: ours. Work for no known payer is ours."""
         return payer_of(lane) if payer_of(lane) in self.lines else ""
 
+    def threads_of(self, desk: str) -> int:
+        """How many threads a desk has."""
+        return self.lines[desk].concurrency if desk else self.threads
+
     def places(self, desk: str) -> int:
         """How many pieces of work a desk does at once."""
-        return self.lines[desk].concurrency if desk else self.threads
+        return self.lines[desk].concurrency * self.per_request(f"submit {desk}") if desk else TOGETHER * self.threads
+
+    def per_request(self, lane: str) -> int:
+        """How many claims of a lane go with one request."""
+        desk = self.desk_of(lane)
+        return self.lines[desk].client.per_request if desk else 1
 
     def room(self, lane: str, now: float) -> int:
         """How many more of a lane may be handed out: twice what is done at once, so that no thread waits for the next.
@@ -74,7 +86,7 @@ class Lanes:
         if free < places:
             return 0
         if desk and lane.startswith(POLL):
-            free = min(free, max(1, places // 2) - running.count(lane))
+            free = min(free, max(1, self.threads_of(desk) // 2) - running.count(lane))
         pace = self._pace(desk)
         return min(free, pace.allowed(now)) if pace else free
 

@@ -20,6 +20,7 @@ from fhir_coder.claims import (
     arranged,
     build_claim,
     claim_type,
+    corrected,
     coverages_not_billed,
     parts_of,
     payer_name,
@@ -27,6 +28,7 @@ from fhir_coder.claims import (
     payers_in_order,
     wait_of,
     with_drg,
+    with_original,
 )
 from fhir_coder.claims.lines import kinds_of, of_kind, only_lines
 from fhir_coder.claims.model_check import model_findings
@@ -45,6 +47,7 @@ from fhir_coder.model import (
     ClaimDraft,
     ClaimStatus,
     CodedChart,
+    Denied,
     Finding,
     Json,
     Message,
@@ -174,13 +177,15 @@ class Occasion:
     """What is known besides a chart when its claims are made.
 
     `feeds` are those its messages came by, oldest first. `is_requested`: a person has asked for the claims.
-    `elsewhere` are claims of the patient's other visits that a payer has or may have, as R4 JSON.
+    `elsewhere` are claims of the patient's other visits that a payer has or may have, as R4 JSON. `denied` is what
+    payers often denied before.
     """
 
     now: datetime
     feeds: tuple[str, ...] = ()
     is_requested: bool = False
     elsewhere: tuple[Json, ...] = ()
+    denied: Denied = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +253,8 @@ def _slots_of(
             slot = Slot(kind, order, number, use)
             tells_payments = slot == Slot(own, order)
             billed = part if tells_payments else replace(part, chart=replace(part.chart, copayments=()))
-            yield BilledSlot(slot, payer, name, billed, slot == Slot(own), is_alone and len(parts) == 1)
+            told = corrected(billed, slot, payer)
+            yield BilledSlot(slot, payer, name, told, slot == Slot(own), is_alone and len(parts) == 1)
 
 
 def draft_claim(
@@ -256,6 +262,7 @@ def draft_claim(
 ) -> ClaimDraft:
     """Build one claim of a chart and check it. Held where a gap or a rejecting finding stands, else ready."""
     coded, payer, slot = billed.coded, billed.payer, billed.slot
+    number = with_original(number, coded.chart)
     created = occasion.now.date()
     place = ClaimPlace(slot.kind, slot.order, earlier.decisions)
     built = build_claim(coded, rulebook.site, payer, number, created, place)
@@ -271,6 +278,7 @@ def draft_claim(
         _is_paid_in_full(built.total, payer, earlier),
         coverages_not_billed(coded.chart, rulebook.payers) if billed.is_own else (),
         occasion.elsewhere,
+        occasion.denied,
     )
     built = with_drg(built, drg_of(context), coded, rulebook.tables.concept(WEIGHT_TABLE))
     context = replace(context, claim=built.claim)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from fhir_coder.errors import FhirCoderError, NotFoundError
-from fhir_coder.filing import gap_identity
+from fhir_coder.filing import as_decided, gap_identity
 from fhir_coder.model import Asked, Chart, Coding, CodingContext, Gap, Kind
 from fhir_coder.pipeline import Rulebook, billed_slots
 from fhir_coder.store import Ledger, items
+from fhir_coder.terminology.names import NO_NAMES, unknown_name
 from fhir_coder.terminology.proposing import (
     ABOUT_ONE_VISIT,
     REFUSED,
@@ -55,10 +56,13 @@ def question_of_item(ledger: Ledger, item_id: int, fold: Callable[[str], Chart],
     Raises NotFoundError where no such gap item is open, FhirCoderError where the gap is gone or no row settles it.
     """
     with ledger.reading() as connection:
-        item = items.open_item_of_id(connection, item_id)
+        item = items.open_part_of(connection, item_id)
     if item is None or item.kind != "gap":
         raise NotFoundError(f"no open gap {item_id}: fhir-coder work list shows them")
-    for billed in billed_slots(fold(item.chart_key), rulebook):
+    chart = fold(item.chart_key)
+    with ledger.reading() as connection:
+        chart = as_decided(connection, chart)
+    for billed in billed_slots(chart, rulebook):
         for one in billed.coded.asked:
             if isinstance(one.answer, Gap) and gap_identity(one.answer)[:500] == item.identity:
                 return _question(item_id, one, one.answer)
@@ -84,6 +88,9 @@ def proposal_of(question: Question, decision: Decision, rulebook: Rulebook) -> P
             f"{question.reason}: the tables ask for more than this visit says. A row would hold for every visit: "
             "say with --why why it may, or have the sender send what is missing"
         )
+    names = {"payer": [*(payer.name for payer in rulebook.payers), "none"]} if rulebook.payers else NO_NAMES
+    if rule := unknown_name("payer", decision.said.get("payer", ""), names):
+        raise FhirCoderError(f"--set payer: {rule}")
     cells: Cells = {"source_code": question.coding.code, "display": question.display}
     cells |= target_cells(decision.target, question.kind, rulebook.code_sets, _day(question, decision))
     cells |= _conditions(question, decision, rulebook)

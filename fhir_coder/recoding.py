@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from fhir_coder.filing import without_set_aside
+from fhir_coder.filing import as_decided
 from fhir_coder.model import Chart, ClaimStatus, CodedChart, Coding, Gap, Trace, is_code_shaped
 from fhir_coder.pipeline import Rulebook, billed_slots
 from fhir_coder.store import Ledger, claims, messages
@@ -78,7 +78,7 @@ class Recoding:
         if chart.cancelled or chart.moved_to:
             return []
         with self.ledger.reading() as connection:
-            chart = without_set_aside(connection, chart)
+            chart = as_decided(connection, chart)
             rows = claims.of_chart(connection, key)
             states = claims.states_to_keep(connection, key, rows)
             feeds = messages.feeds_of(connection, chart.messages)

@@ -20,6 +20,7 @@ from fhir_coder.model import (
     System,
     Trace,
 )
+from fhir_coder.queries import ClaimStory
 from fhir_coder.store.items import OWN_ACTOR
 
 
@@ -199,15 +200,16 @@ def status_text(counted: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any], others: Sequence[Any] = ()) -> str:
-    """A claim of the ledger: head, codes with their stories, findings, gaps, attempts, answer."""
+def stored_claim_text(story: ClaimStory) -> str:
+    """A claim of the ledger: head, codes with their stories, findings, gaps, what came before and after, answer."""
+    row = story.row
     claim, explained_json = orjson.loads(row.body), orjson.loads(row.explained)
     money = f"{row.currency} {row.total}".strip() or "no amount"
     head = "   ".join([row.identifier, f"revision {row.revision}", payer_title(claim, row.payer), money, row.status])
     about = f"   {_ABOUT[row.purpose]} {row.replaces}" if row.replaces else ""
     file_by = f"   file by {row.file_by.isoformat()}" if row.file_by else ""
     lines = [head + about, f"chart {row.chart_key}   {row.slot}{file_by}"]
-    lines += [f"besides {o.identifier}   {o.slot}   {o.payer}   {o.status}" for o in others]
+    lines += [f"besides {o.identifier}   {o.slot}   {o.payer}   {o.status}" for o in story.others]
     rows = [_stored_trace(t) for t in explained_json["traces"]]
     lines += section("codes", rows)
     lines += section(
@@ -218,8 +220,10 @@ def stored_claim_text(row: Any, attempts: Sequence[Any], events: Sequence[Any], 
         "findings",
         [[f["severity"], f["edit"], f"{f['path']}: {f['text']}", f["advice"]] for f in explained_json["findings"]],
     )
-    history = [(e.at, moved(e), e.why if e.actor == OWN_ACTOR else f"{e.why} ({e.actor})") for e in events]
-    history += [(a.started_at, a.kind, f"{attempt_text(a)}{_then(a)}") for a in attempts]
+    lines += section("corrected by people", [[c.field, c.actor, c.at, c.why] for c in story.corrections])
+    lines += section("lineage", [_descent(one) for one in story.lineage] if len(story.lineage) > 1 else [])
+    history = [(e.at, moved(e), e.why if e.actor == OWN_ACTOR else f"{e.why} ({e.actor})") for e in story.events]
+    history += [(a.started_at, a.kind, f"{attempt_text(a)}{_then(a)}") for a in story.attempts]
     lines += section("history", [[cell(at), what, why] for at, what, why in sorted(history, key=lambda h: h[0])])
     lines += _answer(row)
     return "\n".join(lines)
@@ -236,6 +240,15 @@ def ordered_text(ordered: Sequence[Any], is_done: bool) -> str:
     changed = sum(bool(o.step.does) for o in ordered)
     told = f"{_plural(changed, 'claim')} of {len(ordered)}"
     return "\n".join([*lines, f"{told} changed" if is_done else f"nothing was done; {told} with --yes"])
+
+
+def _descent(row: Any) -> list[str]:
+    """One claim of a lineage: what it was sent for, where it stands, and what its payer decided."""
+    said = orjson.loads(row.adjudication) if row.adjudication else {}
+    denied = {reason: None for line in said.get("lines", ()) if line["denied"] for reason in line["reasons"]}
+    told = [f"paid {row.currency} {row.paid}" if row.paid else "", f"denied: {', '.join(denied)}" if denied else ""]
+    about = f"{_ABOUT[row.purpose]} {row.replaces}" if row.replaces else "first" if row.revision == 1 else "anew"
+    return [row.identifier, about, row.status, cell(row.sent_at), "; ".join(filter(None, told))]
 
 
 _MOST_ORDERED = 100

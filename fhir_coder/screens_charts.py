@@ -17,7 +17,7 @@ def chart_text(story: ChartStory) -> str:
     head = [story.key, stands if story.entries else "nothing had come by then"]
     number = len(story.entries)
     lines = ["   ".join([*head, f"{number} message{'s' * (number != 1)}"])]
-    for item in _in_place(story):
+    for item in in_place(story):
         lines += ["", *(_claim(*item) if isinstance(item, tuple) else _message(item, story.rows[item.message]))]
     for event in story.events:
         lines += ["", f"  {cell(event.at)}  {moved(event)}  {event.why}  {event.actor}".rstrip()]
@@ -36,7 +36,7 @@ def chart_json(story: ChartStory) -> Json:
     }
 
 
-def _in_place(story: ChartStory) -> Iterator[TimelineEntry | tuple[Any, list[Any]]]:
+def in_place(story: ChartStory) -> Iterator[TimelineEntry | tuple[Any, list[Any]]]:
     """Messages in the order of events; each claim after the last of those that had come when it was made."""
     after: dict[int, list[tuple[Any, list[Any]]]] = {}
     for claim in story.claims:

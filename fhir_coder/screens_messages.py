@@ -63,18 +63,25 @@ def _segments(message: hl7v2.Er7Message) -> Iterator[str]:
 
 
 def _tree(resource: Json) -> Iterator[str]:
-    """A resource as an indented tree. A stack, not recursion: a hostile one is a thousand levels deep."""
-    waiting: list[tuple[int, str, Any]] = [(1, str(resource["resourceType"]), resource)]
+    for depth, _, name, said in tree_rows(resource):
+        yield "  " * (depth + 1) + f"{name}  {said}".rstrip()
+
+
+def tree_rows(resource: Json) -> Iterator[tuple[int, str, str, str]]:
+    """A resource as rows of depth, FHIR path, element and value. A stack: a hostile one is a thousand levels deep."""
+    kind = str(resource["resourceType"])
+    waiting: list[tuple[int, str, str, Any]] = [(0, kind, kind, resource)]
     while waiting:
-        depth, name, value = waiting.pop()
+        depth, path, name, value = waiting.pop()
         if isinstance(value, dict) and value:
-            yield "  " * depth + one_line(name)
-            waiting += reversed([(depth + 1, key, inner) for key, inner in value.items()])
+            yield depth, one_line(path), one_line(name), ""
+            waiting += reversed([(depth + 1, f"{path}.{key}", key, inner) for key, inner in value.items()])
         elif isinstance(value, list) and value:
-            waiting += reversed([(depth, f"{name}[{place}]", inner) for place, inner in enumerate(value)])
+            many = [(depth, f"{path}[{n}]", f"{name}[{n}]", inner) for n, inner in enumerate(value)]
+            waiting += reversed(many)
         else:
             said = value if isinstance(value, str) else orjson.dumps(value).decode()
-            yield "  " * depth + one_line(f"{name}  {said}")
+            yield depth, one_line(path), one_line(name), one_line(said)
 
 
 def one_line(text: str) -> str:

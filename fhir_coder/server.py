@@ -27,11 +27,12 @@ from fhir_coder.payers.auth import auth_faults
 from fhir_coder.payers.keys import public_set
 from fhir_coder.settings import FhirFeed, FolderFeed, HttpFeed, HttpSettings, MllpFeed, Settings
 from fhir_coder.settings.lines import Key
-from fhir_coder.store import claims
+from fhir_coder.store import claims, items
 from fhir_coder.store.inbox import Inbox
 from fhir_coder.store.locks import only_writer
 from fhir_coder.supervisor import Loaded, WorkerProcess
 from fhir_coder.web.api import FeedAccess, WebAccess, create_app
+from fhir_coder.web.console import ConsoleSite
 from fhir_coder.web.payer_routes import PayerAccess
 from fhir_coder.web.terminology_service import Terminology
 
@@ -61,24 +62,33 @@ def bind_all(settings: Settings) -> Listeners:
                 listeners.mllp[feed.name] = socket.create_server((feed.host, feed.port))
             except OSError as error:
                 faults.append(settings.fault(("feeds", index, "port"), _port_fault(feed.port, error)))
-            faults += [settings.fault(("feeds", index, key), text) for key, text in tls_faults(feed)]
-        elif isinstance(feed, FhirFeed):
-            faults += [settings.fault(("feeds", index, key), text) for key, text in auth_faults(feed)]
     try:
         listeners.http = socket.create_server((settings.http.host, settings.http.port))
         # Connections inherit it. Without it the body of an answer waits 40 ms for the head to be acknowledged.
         listeners.http.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         faults.append(settings.fault(("http", "port"), _port_fault(settings.http.port, error)))
+    faults += use_faults(settings)
+    if faults:
+        listeners.close()
+        raise settings.refused(faults, "nothing was started: ")
+    return listeners
+
+
+def use_faults(settings: Settings) -> list[Fault]:
+    """What shows only when the settings are used, ports aside: tokens, keys and TLS files that cannot be had."""
+    faults = []
+    for index, feed in enumerate(settings.feeds):
+        if isinstance(feed, MllpFeed):
+            faults += [settings.fault(("feeds", index, key), text) for key, text in tls_faults(feed)]
+        elif isinstance(feed, FhirFeed):
+            faults += [settings.fault(("feeds", index, key), text) for key, text in auth_faults(feed)]
     faults += [settings.fault(("http", key), text) for key, text in tls_faults(settings.http)]
     faults += _token_faults(settings)
     for index, payer in enumerate(settings.payers):
         faults += [settings.fault(("payers", index, key), text) for key, text in auth_faults(payer)]
         faults += [settings.fault(("payers", index, key), text) for key, text in payer.notify_faults()]
-    if faults:
-        listeners.close()
-        raise settings.refused(faults, "nothing was started: ")
-    return listeners
+    return faults
 
 
 def _port_fault(port: int, error: OSError) -> str:
@@ -160,14 +170,16 @@ def _uvicorn_config(http: HttpSettings, web: FastAPI) -> uvicorn.Config:
 
 async def _serve(app: App, listeners: Listeners, workers: WorkerProcess, announce: Callable[[Listeners], None]) -> None:
     with app.ledger.writing() as connection:
+        items.ask_for_released(connection, app.ledger.clock())
         claims.ask_for_held(connection, app.ledger.clock())
     desk = IntakeDesk(app.ledger, workers.wake, Inbox(app.ledger))
     mllp = [MllpListener(f, desk) for f in app.settings.feeds if isinstance(f, MllpFeed)]
     folders = [FolderWatch(f, desk) for f in app.settings.feeds if isinstance(f, FolderFeed)]
     store = app.settings.store_path()
     readers = [FhirReader(f, app.ledger, desk, store) for f in app.settings.feeds if isinstance(f, FhirFeed)]
-    terminology = Terminology(app.load_tables, lambda: app.code_sets, app.settings.tables)
-    web = create_app(app.ledger, desk, _web_access(app.settings, workers.wake), terminology)
+    terminology = Terminology(app.load_tables, lambda: app.code_sets, app.settings)
+    console = ConsoleSite(app, workers.wake, lambda: http.should_exit)
+    web = create_app(app.ledger, desk, _web_access(app.settings, workers.wake), terminology, console)
     http = _HttpServer(_uvicorn_config(app.settings.http, web))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, http.stop)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,13 @@ class WorkerProcess:
     A context manager: at its end the process is gone. `wake` may be called from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "fhir_coder.worker_process") -> None:
+        self._module = module
+        self._told: Callable[[], None] | None = None
         self._settings: Settings | None = None
         self._change = threading.Lock()
         self._is_over = threading.Event()
-        self._process = _started()
+        self._process = _started(module)
         self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     def __enter__(self) -> WorkerProcess:
@@ -56,7 +59,8 @@ class WorkerProcess:
         if not self._is_over.is_set():
             self._is_over.set()
             self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        _close(self._process)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -69,8 +73,10 @@ class WorkerProcess:
         """Wait until the rulebook is loaded. Raises WorkersError with the text of the settings' or tables' faults."""
         return _loaded(self._process)
 
-    def start(self) -> None:
-        """Let it work, and start it again whenever it dies."""
+    def start(self, told: Callable[[], None] | None = None) -> None:
+        """Let it work, and start it again whenever it dies. `told` is called when it says that there may be work."""
+        self._told = told
+        self._listen()
         self._thread.start()
         self.wake()
 
@@ -87,6 +93,12 @@ class WorkerProcess:
                 os.set_blocking(self._process.stdin.fileno(), True)  # this word must come through
             _say(self._process, b"s")
         self._process.wait()
+
+    def _listen(self) -> None:
+        """Hear the words of the process until it ends."""
+        if self._told:
+            words = threading.Thread(target=_hear, args=(self._process, self._told), name="hear", daemon=True)
+            words.start()
 
     def _supervise(self) -> None:
         wait = _SHORTEST
@@ -106,8 +118,8 @@ class WorkerProcess:
         with self._change:
             if self._is_over.is_set():
                 return
-            self._process.communicate()
-            self._process = process = _started()
+            _close(self._process)
+            self._process = process = _started(self._module)
         assert self._settings is not None
         try:
             _tell(process, self._settings)
@@ -115,15 +127,31 @@ class WorkerProcess:
         except WorkersError as error:
             log.error("workers_refused", error=error.kind)
             return
+        self._listen()
         self.wake()
         log.info("workers_restarted")
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _hear(process: subprocess.Popen[bytes], told: Callable[[], None]) -> None:
+    assert process.stdout is not None
+    with suppress(OSError, ValueError):  # closed when the process was gone
+        while os.read(process.stdout.fileno(), 1 << 12):
+            told()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipes of a process that ended."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _started(module: str) -> subprocess.Popen[bytes]:
     # The current folder is where modules are looked for only if it is so for us. A process group of its own: what a
     # terminal sends to ours is for `serve` to answer.
     safe = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
-    words = [sys.executable, *safe, "-m", "fhir_coder.worker_process"]
+    words = [sys.executable, *safe, "-m", module]
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0)
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from fhir_coder.lanes import POLL, Lanes, payer_of
+from fhir_coder.lanes import POLL, TOGETHER, Lanes, payer_of
 from fhir_coder.logs import error_name, error_place, log
 from fhir_coder.payers.breaker import may_probe, may_send
-from fhir_coder.stages import Stages
+from fhir_coder.stages import PayerStages, Stages
 from fhir_coder.store import Ledger, breakers, items, work
 from fhir_coder.store.breakers import Breaker
 from fhir_coder.store.inbox import InboxReader
@@ -27,21 +27,36 @@ from fhir_coder.store.work import Work, lane_name
 _LONGEST_SLEEP, _SHORTEST_SLEEP = 5.0, 0.05
 _DELIVERING = ("submit", "poll")
 _TRIES_BEFORE_A_PERSON = 5
+_TURN_SECONDS = 0.5
+"""For which a thread that computes has the interpreter to itself: two that contend for it do half as much together.
+After that the others go on: what takes long holds up nothing but itself."""
 
 
 class Worker:
     """Runs due work until stopped. `wake` says that there may be new work.
 
+    It takes from the lanes that `is_ours` says yes to, and calls `told` when work is done: there may be work in others.
+
     What needs no payer is done by `threads` threads. Each payer's claims have threads of their own.
     """
 
-    def __init__(self, ledger: Ledger, stages: Stages, threads: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        stages: Stages | PayerStages,
+        threads: int,
+        *,
+        is_ours: Callable[[str], object] = lambda _lane: True,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
         self._ledger, self._stages = ledger, stages
-        self._inbox = InboxReader(ledger)
+        self._is_ours, self._told = is_ours, told
+        self._inbox = InboxReader(ledger) if is_ours(work.LOCAL.name) else None
         self._changed = threading.Condition()
         self._lanes = Lanes(stages.delivery.lines, threads)
         self._desks: dict[str, ThreadPoolExecutor] = {}
         self._probing: set[str] = set()
+        self._turn = threading.Lock()
         self._stopping = False
         self._woken = False
         self._thread = threading.Thread(target=self._dispatch, name="dispatch", daemon=True)
@@ -56,7 +71,7 @@ class Worker:
             self._woken = True
             self._changed.notify()
 
-    def go_on_with(self, stages: Stages) -> None:
+    def go_on_with(self, stages: Stages | PayerStages) -> None:
         """Do the next work by other stages; what runs ends with those it began with."""
         self._stages = stages
         self.wake()
@@ -69,8 +84,9 @@ class Worker:
         self._thread.join()
         for desk in self._desks.values():
             desk.shutdown(wait=True)
-        self._inbox.file()
-        self._inbox.close()
+        if self._inbox:
+            self._inbox.file()
+            self._inbox.close()
 
     def _dispatch(self) -> None:
         while True:
@@ -94,12 +110,13 @@ class Worker:
 
         What intake kept is filed first: a chart waits for the messages that had come before it was asked for.
         """
-        self._inbox.file()
+        if self._inbox:
+            self._inbox.file()
         found: list[Work] = []
         waits = [_LONGEST_SLEEP]
         with self._ledger.reading() as connection:
             now = self._ledger.clock()
-            lanes = work.lanes(connection)
+            lanes = {lane: due_at for lane, due_at in work.lanes(connection).items() if self._is_ours(lane)}
             known = breakers.of_all(connection) if any(map(payer_of, lanes)) else {}
             for payer, line in self._lanes.lines.items():
                 line.gate.breaker = known[payer] if payer in known and known[payer].failures else None
@@ -112,8 +129,8 @@ class Worker:
                     found += self._take(connection, lane, now, waits)
                 else:
                     waits.append(_seconds(due_at, now))
-        for todo in found:
-            self._desk(todo.lane).submit(self._run, todo)
+        for some in self._groups(found):
+            self._desk(some[0].lane).submit(self._run_all, some)
         self._probe_those_down([b for b in known.values() if may_probe(b, now) and _is_due(lanes, b.payer, now)])
         return max(min(waits), _SHORTEST_SLEEP)
 
@@ -122,6 +139,8 @@ class Worker:
         with self._changed:
             room, running = self._lanes.room(lane, time.monotonic()), self._lanes.of_lane(lane)
         found = work.due(connection, now, running, room, lane) if room > 0 else []
+        if lane.startswith("submit "):
+            self._stages.delivery.look_ahead(connection, found)
         with self._changed:
             for todo in found:
                 self._lanes.begin(todo.stage, todo.key, todo.lane)
@@ -134,7 +153,7 @@ class Worker:
         name = self._lanes.desk_of(lane)
         if name not in self._desks:
             prefix = f"payer-{name}" if name else "work"
-            self._desks[name] = ThreadPoolExecutor(self._lanes.places(name), thread_name_prefix=prefix)
+            self._desks[name] = ThreadPoolExecutor(self._lanes.threads_of(name), thread_name_prefix=prefix)
         return self._desks[name]
 
     # --- payers that are down
@@ -182,6 +201,48 @@ class Worker:
 
     # --- doing
 
+    def _groups(self, found: Sequence[Work]) -> Iterator[list[Work]]:
+        """Work in pieces that are done together: messages, charts, the claims of one request to a payer."""
+        groups: dict[tuple[str, str], list[Work]] = {}
+        for todo in found:
+            groups.setdefault((todo.stage, todo.lane), []).append(todo)
+        for (stage, lane), group in groups.items():
+            size = TOGETHER if not payer_of(lane) else self._lanes.per_request(lane) if stage == "submit" else 1
+            yield from (group[start : start + size] for start in range(0, len(group), size))
+
+    def _run_all(self, todo: Sequence[Work]) -> None:
+        """Do some work together; where one piece of it fails, each by itself: what fails stops nothing else."""
+        is_local = not self._lanes.desk_of(todo[0].lane)
+        is_turn = is_local and self._turn.acquire(timeout=_TURN_SECONDS)
+        try:
+            self._run_together(todo)
+        finally:
+            if is_turn:
+                self._turn.release()
+
+    def _run_together(self, todo: Sequence[Work]) -> None:
+        if len(todo) == 1 or any(one.tries for one in todo):
+            for one in todo:
+                self._run(one)
+            return
+        try:
+            if not self._is_closed(todo[0]):
+                self._stages.run_all(todo)
+        except Exception:
+            for one in todo:
+                self._run(one)
+            return
+        self._done(todo)
+
+    def _done(self, todo: Sequence[Work]) -> None:
+        self._stages.delivery.look_back(todo)
+        with self._changed:
+            for one in todo:
+                self._lanes.end(one.stage, one.key)
+            self._woken = True
+            self._changed.notify()
+        self._told()
+
     def _run(self, todo: Work, is_probe: bool = False) -> None:
         try:
             if not is_probe and self._is_closed(todo):
@@ -194,10 +255,7 @@ class Worker:
             log.error("work_failed", stage=todo.stage, error=type(error).__name__, where=error_place(error))
             self._put_off(todo, error)
         finally:
-            with self._changed:
-                self._lanes.end(todo.stage, todo.key)
-                self._woken = True
-                self._changed.notify()
+            self._done([todo])
 
     def _put_off(self, todo: Work, error: Exception) -> None:
         """An unexpected failure: try later, and tell a person when it keeps failing. The work is never dropped."""

@@ -1,38 +1,32 @@
 """The workers' process: rulebook, stages and worker, apart from intake so that neither waits for the other's Python.
 
 `supervisor` starts it as `python -m fhir_coder.worker_process` and speaks to it over standard input: the settings as
-one line of JSON, then `w` (there may be work) and `s` (finish what runs, then end). The end of standard input means
-that the service died: this process ends at once, so that nothing of a dead service goes on posting. On standard output
-it says one line of JSON: what it loaded, or why it cannot work.
+one line of JSON, then `w` (there may be work) and `s` (finish what runs, then end). On standard output it says one line
+of JSON: what it loaded, or why it cannot work. It starts the deliverers (`delivery_process`) in the same way.
 """
 
 from __future__ import annotations
 
-import os
-import signal
+import gc
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from fhir_coder.app import App
 from fhir_coder.errors import FhirCoderError
+from fhir_coder.lanes import payer_of
 from fhir_coder.logs import configure_logs, error_name, error_place, log
 from fhir_coder.model import System
 from fhir_coder.settings import Settings
-from fhir_coder.store import Ledger, claims
+from fhir_coder.store import Ledger, claims, items
 from fhir_coder.store.locks import only_writer
+from fhir_coder.supervisor import WorkerProcess
 from fhir_coder.terminology.history import read_history
+from fhir_coder.tether import PREDECESSOR_SECONDS, as_served, say, words_of
 from fhir_coder.worker import Worker
 
-_NICE = 15
-"""Intake goes first where processors are short: what it acknowledged can wait, a sender cannot."""
-_SWITCH_SECONDS = 0.0005
-"""After which a thread that computes lets another have its turn, lest one that holds the write lock waits for it."""
-_PREDECESSOR_SECONDS = 10.0
-"""For the workers of a service that was killed to be gone."""
+_DELIVERERS = "fhir_coder.delivery_process"
 _LOOK_SECONDS = 0.5
 """Between two looks at whether tables were activated."""
 _CHECKPOINT_SECONDS, _LONG_LOG = 0.25, 2000
@@ -41,44 +35,23 @@ _CHECKPOINT_SECONDS, _LONG_LOG = 0.25, 2000
 
 def main() -> int:
     """Work until told to stop; answers the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A terminal or systemd tells the whole group: `serve` alone decides when the workers end.
-        signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICE)
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    words = _words()
+    as_served()
+    words = words_of()
     settings = Settings.from_line(next(words))
     configure_logs(settings.log.format, settings.log.level)
     lock = settings.store_path().with_name(f"{settings.store_path().name}.workers")
     try:
-        with App(settings) as app, only_writer(lock, _PREDECESSOR_SECONDS):
-            _say(_loaded(app))
-            _work(app, words)
+        with App(settings) as app, only_writer(lock, PREDECESSOR_SECONDS), WorkerProcess(_DELIVERERS) as deliverers:
+            loaded = _loaded(app)
+            deliverers.configure(settings)  # after the ledger was brought up to date
+            deliverers.loaded()
+            gc.freeze()  # what stays for good is not to be looked through again and again
+            say(loaded)
+            _work(app, words, deliverers)
     except FhirCoderError as error:
-        _say({"error": type(error).__name__, "text": str(error), "exit_code": error.exit_code})
+        say({"error": type(error).__name__, "text": str(error), "exit_code": error.exit_code})
         return error.exit_code
     return 0
-
-
-def _words() -> Iterator[bytes]:
-    """The line of settings, then whatever comes."""
-    line = b""
-    while b"\n" not in line:
-        line += _read()
-    settings, _, rest = line.partition(b"\n")
-    yield settings
-    if rest:
-        yield rest
-    while True:
-        yield _read()
-
-
-def _read() -> bytes:
-    """What `serve` says next. Where it has died, so does this process, without finishing anything."""
-    said = os.read(0, 1 << 16)
-    if not said:
-        os._exit(1)
-    return said
 
 
 def _loaded(app: App) -> dict[str, Any]:
@@ -88,25 +61,25 @@ def _loaded(app: App) -> dict[str, Any]:
     return {"tables": len(listed), "rows": sum(t.rows for t in listed), "code_sets": [one for one in sets if one]}
 
 
-def _say(what: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(what) + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def _work(app: App, words: Iterator[bytes]) -> None:
+def _work(app: App, words: Iterator[bytes], deliverers: WorkerProcess) -> None:
     """Work from the first word on: until then `serve` may still be bringing the ledger up to date."""
     if b"s" in next(words):
         return
-    worker = Worker(app.ledger, app.stages, app.settings.worker.threads)
+    threads = app.settings.worker.threads
+    worker = Worker(app.ledger, app.stages, threads, is_ours=lambda lane: not payer_of(lane), told=deliverers.wake)
     is_over = threading.Event()
     threading.Thread(target=_listen, args=(words, worker, is_over), name="listen", daemon=True).start()
     checkpoints = threading.Thread(target=_checkpoint, args=(app.ledger, is_over), name="checkpoint")
     tables = threading.Thread(target=_watch_tables, args=(app, worker, is_over), name="tables")
     checkpoints.start()
     tables.start()
+    # Workers that died may have left an activation half done: its tables are those of now, and nobody has asked.
+    _ask_for_waiting(app, app.tables.state - 1)
     worker.start()
+    deliverers.start(worker.wake)
     is_over.wait()
     worker.stop()
+    deliverers.stop()
     checkpoints.join()
     tables.join()
 
@@ -116,6 +89,14 @@ def _listen(words: Iterator[bytes], worker: Worker, is_over: threading.Event) ->
         if b"s" in word:
             is_over.set()
         worker.wake()
+
+
+def _ask_for_waiting(app: App, before: int) -> None:
+    """Ask for the charts that other tables than those of the activation `before` may settle."""
+    with app.ledger.writing() as connection:
+        items.ask_for_released(connection, app.ledger.clock())
+        claims.ask_for_held(connection, app.ledger.clock())
+        claims.ask_for_recoded(connection, before, app.ledger.clock())
 
 
 def _watch_tables(app: App, worker: Worker, is_over: threading.Event) -> None:
@@ -132,9 +113,7 @@ def _watch_tables(app: App, worker: Worker, is_over: threading.Event) -> None:
                 continue
             app.read_tables_again()
             worker.go_on_with(app.stages)
-            with app.ledger.writing() as connection:
-                claims.ask_for_held(connection, app.ledger.clock())
-                claims.ask_for_recoded(connection, before, app.ledger.clock())
+            _ask_for_waiting(app, before)
         except Exception as error:
             log.error("tables_refused", error=error_name(error), where=error_place(error))
         else:

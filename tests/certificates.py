@@ -28,11 +28,11 @@ class Authority:
         self._certificate = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
         self.ca.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, common: str, file: str = "", *, passphrase: bytes = b"") -> tuple[Path, Path]:
-        """A certificate for a name and the loopback address: the paths of certificate and key."""
+    def issue(self, common: str, file: str = "", *, passphrase: bytes = b"", days: float = 1) -> tuple[Path, Path]:
+        """A certificate for a name and the loopback address, good for so many days: the paths of it and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(common), x509.IPAddress(IPv4Address("127.0.0.1"))])
-        certificate = self._signed(name_of(common), key, names)
+        certificate = self._signed(name_of(common), key, names, days)
         cert_path, key_path = (self.folder / f"{file or common}.{end}" for end in ("pem", "key"))
         cert_path.write_bytes(certificate.public_bytes(Encoding.PEM))
         kept = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
@@ -41,7 +41,7 @@ class Authority:
         return cert_path, key_path
 
     def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType, days: float = 1
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -50,8 +50,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=30))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         )
         return builder.sign(self._key, SHA256())

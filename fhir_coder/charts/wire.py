@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -35,16 +36,41 @@ def different_paths(one: bytes, other: bytes) -> list[str]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    if is_dataclass(value):
-        said = ((name, getattr(value, name), default) for name, default in _attributes(value.__class__))
-        return {name: _plain(part) for name, part, default in said if part is not default or part not in _EMPTY}
-    return value
+        return [part if part.__class__ in _ATOMS else _plain(part) for part in value]
+    shape = _shape_of(value.__class__)
+    if shape is None:
+        return value
+    written = {}
+    for name, empty, part in zip(shape.names, shape.empty, shape.parts_of(value), strict=True):
+        if part is not empty:
+            written[name] = part if part.__class__ in _ATOMS else _plain(part)
+    return written
+
+
+_ATOMS = frozenset({str, bool, int, type(None), Decimal})
+"""What stands in a chart as it is; others may have parts."""
+_ALWAYS = object()
+"""In the place of a default that is not empty: such a part is always written."""
+
+
+class _Shape(NamedTuple):
+    """How a class is written: its attributes in order, what each is where it is left out, and what reads them all."""
+
+    names: tuple[str, ...]
+    empty: tuple[Any, ...]
+    parts_of: Callable[[Any], Sequence[Any]]
 
 
 @lru_cache(maxsize=64)
-def _attributes(kind: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(((f.name, f.default) for f in fields(kind)), key=lambda named: named[0]))
+def _shape_of(kind: Any) -> _Shape | None:
+    """How values of a class are written; None where they stand as they are."""
+    if not is_dataclass(kind):
+        return None
+    attributes = sorted(((f.name, f.default) for f in fields(kind)), key=lambda named: named[0])
+    names = tuple(name for name, _ in attributes)
+    empty = tuple(default if default in _EMPTY else _ALWAYS for _, default in attributes)
+    read = attrgetter(*names)
+    return _Shape(names, empty, read if len(names) > 1 else lambda value: (read(value),))
 
 
 def _decimal(value: object) -> str:

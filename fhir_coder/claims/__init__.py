@@ -3,6 +3,7 @@
 from fhir_coder.claims.arrange import arranged, with_authorization
 from fhir_coder.claims.bill import ClaimNumber, ClaimPlace
 from fhir_coder.claims.build import build_claim
+from fhir_coder.claims.corrected import corrected, with_original
 from fhir_coder.claims.drg import WEIGHT_TABLE, with_drg
 from fhir_coder.claims.kinds import claim_type
 from fhir_coder.claims.parts import parts_of
@@ -26,6 +27,7 @@ __all__ = [
     "choose_payer",
     "claim_type",
     "content_hash",
+    "corrected",
     "coverages_not_billed",
     "parts_of",
     "payer_name",
@@ -36,4 +38,5 @@ __all__ = [
     "wait_of",
     "with_authorization",
     "with_drg",
+    "with_original",
 ]

@@ -24,6 +24,7 @@ from fhir_coder.claims.supporting import supporting_info
 from fhir_coder.claims.team import CareTeam
 from fhir_coder.model import (
     CLAIM,
+    ClaimField,
     CodedChart,
     CodedDiagnosis,
     CodedLine,
@@ -135,7 +136,8 @@ class _Builder:
 
     def _referral(self) -> Json | None:
         """The referral that the charges name (837 REF*9F); R4 has room for one, so two different ones are left out."""
-        numbers = self._named("referral")
+        said = self.chart.correction(ClaimField.REFERRAL)
+        numbers = [said] if said else self._named("referral")
         return {"type": "ServiceRequest", "identifier": {"value": numbers[0]}} if len(numbers) == 1 else None
 
     def _named(self, what: str) -> list[str]:
@@ -161,7 +163,9 @@ class _Builder:
             is_focal = position == self.place.order
             payor = insurer if is_focal else self._other_payor(position)
             reference = self.parties.add_coverage(coverage, position, payor, patient)
-            numbers = [coverage.prior_authorization, *(self._named("authorization") if is_focal else ())]
+            is_said = is_focal and self.chart.correction(ClaimField.PRIOR_AUTHORIZATION)
+            of_lines = self._named("authorization") if is_focal and not is_said else []
+            numbers = [coverage.prior_authorization, *of_lines]
             authorised = list(dict.fromkeys(filter(None, numbers)))
             decision = decisions.get(position)
             answer = self.parties.add_decision(decision, self._about(decision, patient, payor)) if decision else None

@@ -22,4 +22,4 @@ def money_element(money: Money | None) -> Json | None:
 
 def without_empty(resource: Json) -> Json:
     """The resource without members that have nothing to say (FHIR R4 2.24.0: no empty values on the wire)."""
-    return {k: v for k, v in resource.items() if v not in (None, "", [], {})}
+    return {k: v for k, v in resource.items() if v or v not in (None, "", [], {})}

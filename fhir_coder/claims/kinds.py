@@ -31,7 +31,9 @@ class ClaimKind:
 
 
 KINDS: Mapping[str, ClaimKind] = {
-    PROFESSIONAL: ClaimKind((supporting.hospitalized, supporting.patient_paid), (items.place_of_service,)),
+    PROFESSIONAL: ClaimKind(
+        (supporting.hospitalized, supporting.patient_paid, supporting.note), (items.place_of_service,)
+    ),
     INSTITUTIONAL: ClaimKind(
         (
             supporting.admission_period,
@@ -39,6 +41,7 @@ KINDS: Mapping[str, ClaimKind] = {
             supporting.admission,
             supporting.bill_codes,
             supporting.patient_paid,
+            supporting.note,
         ),
         (items.revenue, items.place_of_service),
         has_subtype=True,

@@ -8,11 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fhir_coder.claims.model_parts import ReadParts
 from fhir_coder.model import Finding, Json, Severity
 
 MODEL_EDIT = "r4-model"
 MODEL_ADVICE = "Correct the element, or have its source corrected: the standard's model refuses it."
 _OTHER_FAULTS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_REFUSALS = (ValidationError, *_OTHER_FAULTS)
 
 
 @cache
@@ -32,7 +34,14 @@ def _model_of(resource_type: str) -> Any:
 
 def model_findings(claim: Json) -> list[Finding]:
     """What the R4 model refuses in a claim: place and kind of each fault. Its own texts show values, these do not."""
-    return _findings(_claim_model, claim, "Claim", _place)
+    try:
+        _CLAIM_PARTS.read(_claim_model(), claim)
+    except _REFUSALS:  # read whole: so each fault has its place in the claim
+        return _findings(_claim_model, claim, "Claim", _place)
+    return []
+
+
+_CLAIM_PARTS = ReadParts(_model_of)
 
 
 def resource_findings(resource: Json, path: str = "") -> list[Finding]:

@@ -10,7 +10,7 @@ from fhir_coder.charts import is_stay
 from fhir_coder.claims.accident import bill_code_element, bill_code_trace
 from fhir_coder.claims.bill import Bill
 from fhir_coder.claims.elements import codeable
-from fhir_coder.model import BillCode, Coding, Json, Purpose, Trace, VisitFact
+from fhir_coder.model import BillCode, ClaimField, Coding, Json, Purpose, Trace, VisitFact
 
 Told = tuple[Json, Trace | None]
 """An entry without its sequence, and where its code came from where that is told."""
@@ -92,6 +92,13 @@ def patient_paid(bill: Bill) -> Iterator[Told]:
     entry = {"category": codeable(_CATEGORY, "info"), "code": codeable(_ADJUDICATION, PAID_BY_PATIENT)}
     origin, coding = paid[0][0].origin, Coding(_ADJUDICATION, PAID_BY_PATIENT)
     yield entry | {"valueQuantity": value}, Trace(_ADJUDICATION, PAID_BY_PATIENT, origin, coding)
+
+
+def note(bill: Bill) -> Iterator[Told]:
+    """What a person has to say to the payer, such as why a denial is appealed (837 NTE)."""
+    said = bill.chart.correction(ClaimField.NOTE)
+    if said:
+        yield {"category": codeable(_CATEGORY, "info"), "valueString": said}, None
 
 
 def _period(bill: Bill, system: str, category: str) -> Iterator[Told]:

@@ -18,7 +18,9 @@ from fhir_coder.cli.convert import convert_cli
 from fhir_coder.cli.feeds import feeds_cli
 from fhir_coder.cli.gaps import gaps_cli
 from fhir_coder.cli.messages import messages_cli
+from fhir_coder.cli.operations import operations_cli
 from fhir_coder.cli.payers import payers_cli
+from fhir_coder.cli.reports import reports_cli
 from fhir_coder.cli.rules import edits_cli, tables_cli
 from fhir_coder.cli.service import service_cli
 from fhir_coder.cli.terminology import terminology_cli
@@ -39,7 +41,7 @@ cli = typer.Typer(
         "fhir-coder serve -c site/fhir-coder.toml",
     ),
 )
-for group in (convert_cli, service_cli, testing_cli, terminology_cli):
+for group in (convert_cli, service_cli, operations_cli, testing_cli, terminology_cli, reports_cli):
     cli.registered_commands += group.registered_commands
 tables_cli.registered_commands += gaps_cli.registered_commands + versions_cli.registered_commands
 for name, group in (

@@ -12,6 +12,7 @@ from fhir_coder.cli.common import (
     Config,
     examples,
     explained,
+    moment,
     os_user,
     print_json,
     print_rows,
@@ -19,7 +20,6 @@ from fhir_coder.cli.common import (
     status_option,
     stored_app,
 )
-from fhir_coder.cli.messages import moment
 
 charts_cli = typer.Typer(no_args_is_help=True, help="Charts in the ledger: one a visit.")
 

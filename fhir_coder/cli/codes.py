@@ -62,6 +62,8 @@ def codes_search(
 
     from fhir_coder.screens import listing
 
+    if not query.strip():
+        raise FhirCoderError("write words to search for, or the beginning of a code")
     with _code_book(config) as (_, book):
         found = book.search(query, _on_day(on), _names(book, system), limit)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -13,6 +13,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from fhir_coder.errors import FhirCoderError
+from fhir_coder.moments import read_moment
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -137,6 +138,14 @@ def day_of(text: str, option: str = "--date") -> date:
         return parse_date(text)
     except ValueError as error:
         raise FhirCoderError(f"{option}: {error}") from None
+
+
+def moment(option: str, text: str) -> datetime | None:
+    """A time an option asks for, None where it is not given. Ends the command with status 2 where it is none."""
+    try:
+        return read_moment(text) if text else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def site_folder(config: Path | None) -> Path:

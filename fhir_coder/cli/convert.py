@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fhir_coder.cli.common import AsJson, Config, examples, explained, open_app, print_json
-from fhir_coder.errors import UsageError
+from fhir_coder.cli.common import AsJson, Config, day_of, examples, explained, open_app, print_json
+from fhir_coder.errors import FhirCoderError, UsageError
 
 convert_cli = typer.Typer()
 
@@ -98,18 +100,55 @@ def check(
         raise typer.Exit(checked.exit_status)
 
 
-@convert_cli.command(epilog=examples("fhir-coder bulk export/*.ndjson --out claims"))
+@convert_cli.command(
+    epilog=examples(
+        "fhir-coder bulk export/*.ndjson --out claims",
+        "fhir-coder bulk archive-2026.tar.gz messages.zip --out claims --gzip",
+        "fhir-coder bulk export --out claims -c site/fhir-coder.toml --jobs 8 --memory 4GB",
+    )
+)
 @explained
 def bulk(
-    files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, Bundles or NDJSON.", exists=True)],
-    out: Annotated[Path, typer.Option(help="Folder for claims.ndjson, gaps.ndjson, messages.ndjson.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="HL7 v2 files, Bundles, NDJSON, Parquet; gzip, zip and tar of them; folders."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for claims, gaps, findings and the summary.")],
+    *,
     config: Config = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes, by default one for each core.")] = 0,
+    memory: Annotated[str, typer.Option(help="What grouping may take; more is done on the disk.")] = "1GB",
+    gzip: Annotated[bool, typer.Option("--gzip", help="Write claims.ndjson.gz.")] = False,
+    created: Annotated[str, typer.Option(metavar="DAY", help="Claim.created, by default today.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew in a folder that holds a run.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Convert many files to claims on disk, by the same stages. Exit status 2 where something could not be read."""
-    from fhir_coder.bulk.local import convert_files
-    from fhir_coder.settings import load_settings
+    """Convert files of any size to claims on disk, by the same stages. Killed in the middle, the same command goes on.
 
-    summary = convert_files(files, out, load_settings(config))
-    typer.echo(summary.text())
-    if summary.unreadable:
-        raise typer.Exit(2)
+    Exit status 1 where a visit failed, 2 where something could not be read.
+    """
+    from fhir_coder.bulk.page import summary_text
+    from fhir_coder.bulk.run import BulkOptions, convert_files
+
+    day = day_of(created, "--created") if created else None
+    options = BulkOptions(jobs, memory, gzip, overwrite, day, sys.stderr)
+    with open_app(config) as app, stopped_gently(out):
+        summary = convert_files(files, out, app, options)
+    if as_json:
+        print_json(summary.to_json())
+    else:
+        typer.echo(summary_text(summary))
+    if summary.unreadable or summary.tally.failed:
+        raise typer.Exit(2 if summary.unreadable else 1)
+
+
+@contextmanager
+def stopped_gently(out: Path) -> Iterator[None]:
+    """Ctrl-C, or a disk that is full, ends a long run with what to do next."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("\nstopped: the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        raise FhirCoderError(f"{error.filename or out}: {error.strerror}: the same command goes on") from None

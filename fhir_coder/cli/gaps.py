@@ -117,7 +117,7 @@ def tables_propose(
     from fhir_coder.terminology.proposing import propose
 
     folder = site_folder(config)
-    decision = Decision(to, dict(map(_cell, put or ())), why, os_user(), date.today())
+    decision = Decision(to, dict(map(cell_named, put or ())), why, os_user(), date.today())
     with stored_app(config) if gap else open_app(config) as app:
         question = _question(app, gap, (system, code, kind))
         proposal = proposal_of(question, decision, app.rulebook)
@@ -153,7 +153,8 @@ def _question(app: Any, gap: int, named: tuple[str, str, str]) -> Any:
     return Question(kinds[0], Coding(uri, code))
 
 
-def _cell(text: str) -> tuple[str, str]:
+def cell_named(text: str) -> tuple[str, str]:
+    """A cell as `--set` names it: COLUMN=VALUE. Raises FhirCoderError."""
     name, is_set, value = text.partition("=")
     if not is_set:
         raise FhirCoderError("--set: write COLUMN=VALUE, such as sex=female")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +13,7 @@ from fhir_coder.cli.common import (
     Config,
     examples,
     explained,
+    moment,
     os_user,
     print_rows,
     status_option,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 messages_cli = typer.Typer(no_args_is_help=True, help="Messages in the ledger.")
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = ["id", "received_at", "feed", "format", "type", "control_id", "status", "reason"]
 _DONE = {
     "asked": "to be read again; a running service takes them within seconds",
@@ -91,21 +89,6 @@ def messages_list(
     print_rows(rows, _COLUMNS, as_json)
     if len(rows) == limit:
         typer.echo(f"older ones: --before {rows[-1].id}", err=True)
-
-
-def moment(option: str, text: str) -> datetime | None:
-    """A time an option asks for, None where it is not given. Ends the command with status 2 where it is none."""
-    if not text:
-        return None
-    ago = re.fullmatch(r"(\d{1,6})([mhdw])", text)
-    try:
-        if ago:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        at = datetime.fromisoformat(text)
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        reason = "not a time: 2026-11-03, 2026-11-03T18:00, 2026-11-03T18:00-06:00, 30m, 2h, 3d or 1w"
-        raise typer.BadParameter(reason, param_hint=option) from None
 
 
 @messages_cli.command(

@@ -33,7 +33,7 @@ def tables_check(config: Config = None) -> None:
     from fhir_coder.terminology import check_tables, open_codesets
 
     with open_app(config) as app, open_codesets(*app.settings.codeset_folders()) as code_sets:
-        faults = check_tables(app.settings.table_folders(), code_sets, date.today())
+        faults = check_tables(app.settings.table_folders(), code_sets, date.today(), app.settings.names())
     for fault in faults:
         typer.echo(str(fault), err=True)
     if not all(fault.is_warning for fault in faults):

@@ -64,7 +64,8 @@ def translate_code(
     with open_app(config) as app:
         try:
             source = read_system(system)
-            asked = read_question(app.tables, source, said, recorded.split(","), date.today())
+            with_codes, names = recorded.split(","), app.settings.names()
+            asked = read_question(app.tables, source, said, with_codes, date.today(), names)
         except UnclearError as error:
             raise FhirCoderError(f"--{error.name}: {error.rule}") from None
         found = translate(_asked_tables(app.tables, table), Coding(source, code.strip()), asked.context, asked.kind)
@@ -185,6 +186,7 @@ def _import_table(kind: str, file: Path, config: Path | None, name: str, replace
     with open_codesets(*_codeset_folders(config)) as code_sets:
         source = Source(file, code_sets, date.today(), lambda text: typer.echo(text, err=True))
         made = import_table(importer, source, folder, _putting(config), name, replace)
+        said = _said_by_check(made.table, code_sets, config)
     table = made.table
     typer.echo(f"{table.id}: {len(table):,} rows, version {table.version}, in {table.file}")
     if made.replaced == table.version:
@@ -192,7 +194,24 @@ def _import_table(kind: str, file: Path, config: Path | None, name: str, replace
         return
     if made.replaced:
         typer.echo(f"takes the place of version {made.replaced}, which is kept: fhir-coder tables versions {table.id}")
+    for fault in said[:_SHOWN_FAULTS]:
+        typer.echo(str(fault), err=True)
+    if said:
+        typer.echo(f"faults and warnings of it: {len(said)}. A row whose code is not valid on a day gives a gap then")
     typer.echo("next: fhir-coder tables check; a running service takes it up within a second")
+
+
+_SHOWN_FAULTS, _JUDGED_ROWS = 10, 50_000
+
+
+def _said_by_check(table: Any, code_sets: Any, config: Path | None) -> list[Any]:
+    """What `tables check` says of a table; a larger one is a publisher's, and its importer has judged its targets."""
+    from fhir_coder.settings import load_settings
+    from fhir_coder.terminology.check import check_table
+
+    if len(table) > _JUDGED_ROWS:
+        return []
+    return check_table(table, code_sets, date.today(), load_settings(config).names())
 
 
 def _putting(config: Path | None) -> Callable[[Path, Sequence[Any]], object]:

@@ -16,6 +16,7 @@ from fhir_coder.edits import (
     coverages,
     diagnoses,
     duplicates,
+    experience,
     mce,
     modifiers,
     ncci,
@@ -40,8 +41,12 @@ EDITS: tuple[Edit, ...] = (
     *modifiers.EDITS,
     *ncci.EDITS,
     *duplicates.EDITS,
+    *experience.EDITS,
 )
 """All edits that look at more than the claim's own structure."""
+
+_ON = tuple(edit for edit in EDITS if edit.severity)
+"""Those that look at the claims of a payer that says nothing of edits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ def _family(edit: Edit) -> str:
 def findings_for(context: ClaimContext) -> tuple[Finding, ...]:
     """All findings of one claim as its payer judges them: its visit, parties and codes, then its structure."""
     said = context.payer.severities if context.payer else {}
-    found = [f for edit in EDITS if said.get(edit.id, edit.severity) for f in edit.findings(context)]
+    edits = [edit for edit in EDITS if said.get(edit.id, edit.severity)] if said else _ON
+    found = [edit.finding(hit) for edit in edits for hit in edit.check(context)]
     return judged_by(context.payer, found + structure_findings(context.claim))
 
 

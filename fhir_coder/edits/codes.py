@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from fhir_coder.charts import is_stay
-from fhir_coder.edits.edit import ClaimContext, Edit, Hit
+from fhir_coder.edits.edit import ClaimContext, Edit, Hit, plain_code
 from fhir_coder.model import SYSTEM_TITLES, ChargeFact, Coding, Severity, System, Validity, day_of
 
 _BRING = {
@@ -42,7 +42,7 @@ def seventh_character(context: ClaimContext) -> Iterator[Hit]:
     """A diagnosis whose 7th character is missing or is none of its category (guidelines, I.A.5)."""
     for path, code, on in _not_valid(context):
         if _lacks(context, code, on) == "seventh":
-            wrong = "is none that it may have" if len(_plain(code)) == _FULL_LENGTH else "is missing"
+            wrong = "is none that it may have" if len(plain_code(code.code)) == _FULL_LENGTH else "is missing"
             yield path, f"the 7th character of {code.code} {wrong}"
 
 
@@ -107,7 +107,7 @@ def _lacks(context: ClaimContext, code: Coding, on: date) -> str:
 
     The day decides: a heading of today was a code before it was split.
     """
-    plain = _plain(code)
+    plain = plain_code(code.code)
     if code.system != System.ICD10CM or not _CATEGORY.match(plain):
         return ""
     stem = plain[:6].ljust(6, "X")
@@ -115,10 +115,6 @@ def _lacks(context: ClaimContext, code: Coding, on: date) -> str:
     if any(sets.validity(System.ICD10CM, stem + sign, on) is Validity.VALID for sign in _SEVENTHS):
         return "seventh"
     return "characters" if sets.notes.is_header(plain) else ""
-
-
-def _plain(code: Coding) -> str:
-    return code.code.replace(".", "").upper()
 
 
 def _codes(context: ClaimContext) -> list[_Judged]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from fhir_coder.edits.edit import ClaimContext, Edit, Hit
+from fhir_coder.edits.edit import ClaimContext, Edit, Hit, plain_code
 from fhir_coder.model import Severity, System, Validity
 from fhir_coder.terminology.codesets import Instruction
 
@@ -86,7 +86,7 @@ def use_additional_missing(context: ClaimContext) -> Iterator[Hit]:
     listed = listed_diagnoses(context)
     for one in listed:
         for note in context.code_sets.notes.notes(one.code, "use-additional"):
-            if not any(note.names(_plain(other)) for other in listed):
+            if not any(note.names(plain_code(other.code)) for other in listed):
                 yield one.path, f"{one.code}: use additional {note.text}"
 
 
@@ -108,7 +108,7 @@ def duplicate_diagnosis(context: ClaimContext) -> Iterator[Hit]:
     """The same diagnosis twice (guidelines, I.B.12)."""
     seen: dict[str, Listed] = {}
     for one in listed_diagnoses(context):
-        known = seen.setdefault(_plain(one), one)
+        known = seen.setdefault(plain_code(one.code), one)
         if known is not one:
             yield one.path, f"{one.code} stands at Claim.diagnosis[{known.position}] already"
 
@@ -130,7 +130,8 @@ def unspecified(context: ClaimContext) -> Iterator[Hit]:
 def _naming(context: ClaimContext, one: Listed, other: Listed, *kinds: str) -> Instruction | None:
     """The note of `one` that names `other`; a note that names both is about a third."""
     notes = context.code_sets.notes.notes(one.code, *kinds)
-    return next((note for note in notes if note.names(_plain(other)) and not note.names(_plain(one))), None)
+    own, its = plain_code(one.code), plain_code(other.code)
+    return next((note for note in notes if note.names(its) and not note.names(own)), None)
 
 
 def _is_manifestation(context: ClaimContext, one: Listed) -> bool:
@@ -145,10 +146,6 @@ def _by_note(context: ClaimContext, at: Listed, text: str, severity: Severity) -
     if on and on < notes.covers_from:
         return at.path, f"{text}, by the later {notes.label}", Severity.WARN
     return at.path, text, severity
-
-
-def _plain(one: Listed) -> str:
-    return one.code.replace(".", "")
 
 
 EDITS = (

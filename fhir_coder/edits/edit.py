@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from fhir_coder.model import CodedChart, CoverageFact, Finding, Json, Payer, Severity
+from fhir_coder.model import CodedChart, CoverageFact, Denied, Finding, Json, Payer, Severity
 from fhir_coder.terminology import CodeSets
 
 Hit = tuple[str, str] | tuple[str, str, Severity]
@@ -22,6 +22,7 @@ class ClaimContext:
     where it may be billed. `is_prior_open`: a payer before this one has not decided; `is_paid_in_full`: those before
     have paid everything. `unbilled` are the places of later coverages that nobody is billed for.
     `elsewhere` are claims of the patient's other visits that a payer has or may have, as R4 JSON.
+    `denied` is what payers often denied before.
     `once` is what edits have worked out of this claim for the others of their family.
     """
 
@@ -35,6 +36,7 @@ class ClaimContext:
     is_paid_in_full: bool = False
     unbilled: tuple[int, ...] = ()
     elsewhere: tuple[Json, ...] = ()
+    denied: Denied = field(default_factory=dict)
     once: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -45,7 +47,10 @@ class ClaimContext:
     @property
     def served(self) -> date | None:
         """The day on which the visit's codes are judged: discharge, or the last service."""
-        return self.coded.chart.service_date
+        if "served" not in self.once:
+            self.once["served"] = self.coded.chart.service_date
+        day: date | None = self.once["served"]
+        return day
 
     @property
     def coverage(self) -> CoverageFact | None:
@@ -71,7 +76,12 @@ class Edit:
     resolves_itself: bool = False
     path: str = "Claim"
 
-    def findings(self, context: ClaimContext) -> Iterator[Finding]:
-        """What this edit says about one claim."""
-        for path, text, *severity in self.check(context):
-            yield Finding(self.id, severity[0] if severity else self.severity, path, text, self.advice)
+    def finding(self, hit: Hit) -> Finding:
+        """What a hit of this edit says about a claim."""
+        path, text, *severity = hit
+        return Finding(self.id, severity[0] if severity else self.severity, path, text, self.advice)
+
+
+def plain_code(code: str) -> str:
+    """An ICD-10 code as code sets and the Medicare Code Editor write it: without its dot, in capitals."""
+    return code.replace(".", "").upper()

@@ -14,7 +14,7 @@ from typing import Any
 
 from fhir_coder.charts import is_stay
 from fhir_coder.edits.diagnoses import listed_diagnoses
-from fhir_coder.edits.edit import ClaimContext, Edit, Hit
+from fhir_coder.edits.edit import ClaimContext, Edit, Hit, plain_code
 from fhir_coder.model import Severity, System, Validity, day_of
 from fhir_coder.terminology.codesets import Drg, MceEdit, Stay
 from fhir_coder.terminology.codesets.inpatient import SEX_EDITS_END, SEXES, UNKNOWN_AGE, UNKNOWN_SEX, UNKNOWN_STATUS
@@ -90,7 +90,7 @@ def _stay(context: ClaimContext) -> Stay | None:
     chart, coded = context.coded.chart, context.coded
     discharged = day_of(chart.visit.end) if chart.visit else None
     codes = [d for d in coded.diagnoses if d.code.system == System.ICD10CM]
-    listed = [(_plain(d.code.code), _poa(d.fact.on_admission)) for d in codes if d.fact.kind != "admitting"]
+    listed = [(plain_code(d.code.code), _poa(d.fact.on_admission)) for d in codes if d.fact.kind != "admitting"]
     is_billed = context.kind == "institutional" and is_stay(chart)
     if not (is_billed and discharged and listed) or _is_unjudged(context, discharged):
         return None
@@ -103,7 +103,7 @@ def _stay(context: ClaimContext) -> Stay | None:
         listed[0],
         tuple(listed[1:]),
         tuple(p.code.code for p in coded.procedures if p.code.system == System.ICD10PCS),
-        next((_plain(d.code.code) for d in codes if d.fact.kind == "admitting"), ""),
+        next((plain_code(d.code.code) for d in codes if d.fact.kind == "admitting"), ""),
     )
 
 
@@ -176,10 +176,6 @@ def _status(code: str) -> int:
 
 def _poa(indicator: str) -> str:
     return indicator if indicator in _POA else ""
-
-
-def _plain(code: str) -> str:
-    return code.replace(".", "")
 
 
 @dataclass(frozen=True, slots=True)

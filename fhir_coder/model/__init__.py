@@ -22,6 +22,8 @@ from fhir_coder.model.claims import (
     PREAUTHORIZATION,
     STANDARD_LIMITS,
     ClaimDraft,
+    Denied,
+    DeniedBefore,
     Finding,
     Limits,
     Payer,
@@ -82,7 +84,14 @@ from fhir_coder.model.statuses import (
     Purpose,
     Severity,
 )
-from fhir_coder.model.systems import BILLING_SYSTEMS, LICENSED_SYSTEMS, SYSTEM_SHORT_NAMES, SYSTEM_TITLES, System
+from fhir_coder.model.systems import (
+    BILLING_SYSTEMS,
+    ICD10_BEGAN,
+    LICENSED_SYSTEMS,
+    SYSTEM_SHORT_NAMES,
+    SYSTEM_TITLES,
+    System,
+)
 from fhir_coder.model.values import (
     Address,
     CareTeamMember,
@@ -100,6 +109,15 @@ from fhir_coder.model.values import (
     is_code_shaped,
     npi_of,
 )
+from fhir_coder.model.worklist import (
+    Care,
+    ClaimCorrection,
+    ClaimField,
+    ItemStatus,
+    PersonDecision,
+    VisitStakes,
+    WorkRules,
+)
 
 __all__ = [
     "BILLING_SYSTEMS",
@@ -107,6 +125,7 @@ __all__ = [
     "CLAIM",
     "DECIDED",
     "GONE",
+    "ICD10_BEGAN",
     "IN_FLIGHT",
     "LICENSED_SYSTEMS",
     "MAX_POINTERS",
@@ -127,11 +146,14 @@ __all__ = [
     "Billing",
     "BillingRule",
     "CancelFact",
+    "Care",
     "CareTeamMember",
     "ChargeFact",
     "Chart",
     "Choice",
+    "ClaimCorrection",
     "ClaimDraft",
+    "ClaimField",
     "ClaimStatus",
     "CodedChart",
     "CodedDiagnosis",
@@ -141,6 +163,8 @@ __all__ = [
     "CodingContext",
     "Concept",
     "CoverageFact",
+    "Denied",
+    "DeniedBefore",
     "DiagnosisFact",
     "DiagnosisUse",
     "DirectoryFact",
@@ -153,6 +177,7 @@ __all__ = [
     "Header",
     "Identifier",
     "ImmunizationFact",
+    "ItemStatus",
     "Json",
     "Kind",
     "Limits",
@@ -174,6 +199,7 @@ __all__ = [
     "Payer",
     "PayerState",
     "Payment",
+    "PersonDecision",
     "PersonFact",
     "PlaceFact",
     "Practitioner",
@@ -191,7 +217,9 @@ __all__ = [
     "Validity",
     "Verdict",
     "VisitFact",
+    "VisitStakes",
     "When",
+    "WorkRules",
     "day_of",
     "is_asked_ahead",
     "is_code_shaped",

@@ -16,6 +16,7 @@ from fhir_coder.model.facts import (
     ProcedureFact,
     VisitFact,
 )
+from fhir_coder.model.worklist import ClaimCorrection, PersonDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Chart:
 
     Diagnoses stand in billing order (principal first), coverages in order of benefits. `moved_to` is the chart key
     under which the visit is known now: nothing is billed under this one. `moved_from` are the keys it had before.
-    `copayments` are what the patient has paid.
+    `copayments` are what the patient has paid. `decisions` are those of people about codes of this chart, `corrections`
+    what they corrected on its claims: the ledger has them, no message does.
     """
 
     key: str
@@ -42,6 +44,12 @@ class Chart:
     moved_to: str = ""
     moved_from: tuple[str, ...] = ()
     copayments: tuple[ChargeFact, ...] = ()
+    decisions: tuple[PersonDecision, ...] = ()
+    corrections: tuple[ClaimCorrection, ...] = ()
+
+    def correction(self, field: str) -> str:
+        """What a person says of a field of the claim, empty where nobody did."""
+        return next((one.value for one in self.corrections if one.field == field), "")
 
     @property
     def service_date(self) -> date | None:

@@ -44,8 +44,8 @@ class Payer:
     docs/reference/settings.md. `timely_filing_days` count from the day of service. `severities` are those of edits that
     it judges otherwise than they do themselves; None is off. `use` is what it is asked: to pay a claim, or ahead of a
     planned visit for its preauthorization or predetermination. `consolidate_lines` makes one line of those that are
-    alike. `limits` are those it has of its own, by kind of claim. `profile`, `submit`, `envelope` and `pas` say how
-    business is done with it.
+    alike. `limits` are those it has of its own, by kind of claim. `notes`: it takes a person's note with a claim.
+    `profile`, `submit`, `envelope` and `pas` say how business is done with it.
     """
 
     name: str
@@ -68,7 +68,9 @@ class Payer:
     limits: Mapping[str, Limits] = field(default_factory=dict, hash=False)
     submit: str = "create"
     envelope: str = "claim"
+    batch_size: int = 20
     pas: PasRules | None = None
+    notes: bool = False
 
     def limits_of(self, kind: str) -> Limits:
         """What a claim of a kind carries at this payer."""
@@ -133,6 +135,21 @@ class PriorDecision:
     response: Json
     paid: Money | None
     created: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedBefore:
+    """A payer's denials of a code for a reason (empty where it gave none): in `claims` of those `decided` with it."""
+
+    payer: str
+    code: str
+    reason: str
+    claims: int
+    decided: int
+
+
+Denied = Mapping[tuple[str, str], tuple[DeniedBefore, ...]]
+"""What payers often denied, by payer and code."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Choice:
 
     `also` are the answers that belong to the same fact: one for each further group of a combination, and the
     administration code that a row brings. `modifiers`, `units` (billed for one of the source) and the `revenue_code` of
-    an institutional line come from the row.
+    an institutional line come from the row. `pointers` are the diagnoses that a person has the line point to.
     """
 
     code: Coding | None
@@ -82,6 +82,7 @@ class Choice:
     units: Decimal = Decimal(1)
     also: tuple[Choice, ...] = ()
     revenue_code: str = ""
+    pointers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 
 class System:
@@ -67,6 +68,9 @@ SYSTEM_TITLES: Mapping[str, str] = {
 
 BILLING_SYSTEMS = frozenset({System.ICD10CM, System.ICD10PCS, System.HCPCS, System.CPT, System.CDT})
 """Systems whose codes a payer takes as they are."""
+
+ICD10_BEGAN = date(2015, 10, 1)
+"""The first date of service with ICD-10-CM and ICD-10-PCS in the United States (45 CFR 162.1002)."""
 
 _NUBC = "https://www.nubc.org/CodeSystem"
 

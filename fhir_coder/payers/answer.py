@@ -16,7 +16,8 @@ from fhir_coder.model import Json
 class HttpAnswer:
     """An HTTP response: header names in lower case, the body as received.
 
-    `whole` is false where the body was cut off or longer than we read. `received_at` is aware.
+    `whole` is false where the body was cut off or longer than we read. `received_at` is aware. `said` is what the body
+    says, where it was read already.
     """
 
     status: int
@@ -24,10 +25,13 @@ class HttpAnswer:
     body: bytes = b""
     whole: bool = True
     received_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    said: Json | None = None
 
     @property
     def resource(self) -> Json | None:
         """The body as a FHIR resource with Decimal numbers, None where it is none."""
+        if self.said is not None:
+            return self.said
         value = read_json(self.body) if self.whole else None
         return value if isinstance(value, dict) and isinstance(value.get("resourceType"), str) else None
 

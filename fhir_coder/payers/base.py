@@ -29,13 +29,15 @@ FHIR_HEADERS = {"Accept": FHIR_JSON, "Content-Type": f"{FHIR_JSON}; charset=utf-
 class BaseProfile:
     """Base R4 (3.1.0 REST API, 13.1 Claim). `submit` is `create` (POST Claim) or `operation` (POST Claim/$submit).
 
-    `envelope` is `claim` (parties contained), `collection` (a Bundle, sent by $submit), `transaction` (a Bundle that
-    creates the claim and its parties) or `references` (parties named by their identifiers).
+    `envelope` is `claim` (parties contained), `batch` (the same, up to `per_request` of them in one Bundle),
+    `collection` (a Bundle, sent by $submit), `transaction` (a Bundle that creates the claim and its parties) or
+    `references` (parties named by their identifiers).
     """
 
     name: str = "base"
     submit: str = "create"
     envelope: str = "claim"
+    per_request: int = 1
 
     def submit_request(self, claim: bytes, identifier: Identifier) -> PayerRequest:
         """POST the claim; a create is conditional, so that even a blind repeat makes no second claim."""
@@ -97,8 +99,13 @@ ANOTHER_CLAIM = "the answer is about another claim"
 
 
 def is_about_another(resource: Json | None, identifier: Identifier) -> bool:
-    """Whether a decision names a claim of ours, and another one."""
+    """Whether what came back is, or decides, a claim of ours, and another one."""
     for response in resources_in(resource or {}):
+        ours = [
+            text(one, "value") for one in objects(response, "identifier") if text(one, "system") == identifier.system
+        ]
+        if response.get("resourceType") == "Claim" and ours and identifier.value not in ours:
+            return True
         named = member(claim_asked_about(response), "identifier") if is_decision(response) else {}
         if text(named, "system") == identifier.system and text(named, "value") not in ("", identifier.value):
             return True

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -21,6 +21,7 @@ from fhir_coder.model import Identifier, Json, Outcome, OutcomeKind
 from fhir_coder.payers.answer import HttpAnswer
 from fhir_coder.payers.auth import AuthError, auth_of
 from fhir_coder.payers.base import FHIR_HEADERS, BaseProfile
+from fhir_coder.payers.batch import answers_in, batch_of
 from fhir_coder.payers.connections import expect_departure, has_departed
 from fhir_coder.payers.outcomes import Failure, outcome_of_failure, outcome_of_status
 from fhir_coder.payers.profile import PayerProfile, PayerRequest
@@ -35,6 +36,8 @@ _CHUNK_BYTES = 64 * 1024
 _MOST_TRIES = 4
 _KNOCK_SECONDS = 2.0
 _PLAIN = BaseProfile()
+_REFUSED_WHOLE = "the batch was refused: each goes alone"
+_UNREADABLE = Outcome(OutcomeKind.UNKNOWN, "the answer cannot be read")
 _METADATA = PayerRequest("GET", "metadata", {"Accept": "application/fhir+json"})
 
 
@@ -53,6 +56,14 @@ class Try:
     headers: str
     body: bytes
     answer_headers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request with several claims came to, and each of its claims."""
+
+    whole: Outcome
+    outcomes: Sequence[Outcome]
 
 
 def _now() -> datetime:
@@ -107,6 +118,32 @@ class PayerClient:
         """Send what was prepared for a claim."""
         name = Identifier(identifier, identifier_system)
         return self._attempt("submit", request, lambda answer: self.profile.read_submit(answer, name))
+
+    @property
+    def per_request(self) -> int:
+        """How many claims the payer takes with one request."""
+        return self.profile.per_request
+
+    def send_all(self, requests: Sequence[PayerRequest], identifier_system: str, identifiers: Sequence[str]) -> Sent:
+        """Send what was prepared for some claims with one request: what it came to, and what for each claim.
+
+        A batch that the payer refuses as a whole was not sent as far as each of its claims is concerned.
+        """
+        outcomes: list[Outcome] = []
+        names = [Identifier(identifier, identifier_system) for identifier in identifiers]
+
+        def read(answer: HttpAnswer) -> Outcome:
+            told = answers_in(answer, len(names))
+            if told is None:
+                return outcome_of_status(answer) if answer.status not in (200, 201) else _UNREADABLE
+            read_one = self.profile.read_submit
+            outcomes[:] = [read_one(one, name) for one, name in zip(told, names, strict=True)]
+            return Outcome(OutcomeKind.TAKEN, "taken", answer.status)
+
+        whole = self._attempt("submit", batch_of(requests, FHIR_HEADERS), read)
+        refused = whole.kind is OutcomeKind.REFUSED
+        of_each = replace(whole, kind=OutcomeKind.NOT_SENT, reason=_REFUSED_WHOLE) if refused else whole
+        return Sent(whole, outcomes or [of_each] * len(names))
 
     def submit(self, claim: bytes, identifier_system: str, identifier: str) -> Outcome:
         """Prepare a claim and send it."""

@@ -129,12 +129,25 @@ def after_poll(outcome: Outcome, tries: int, policy: RetryPolicy, waited: float 
     return Decision(ClaimStatus.QUEUED, "ask again", "poll", wait, again=True)
 
 
+def after_inquiry(outcome: Outcome) -> Decision:
+    """What follows a status inquiry about a claim that the payer took and did not decide in time: a person is told."""
+    if outcome.adjudication and outcome.adjudication.status is not ClaimStatus.QUEUED:
+        return _accepted(outcome, 0, RetryPolicy())
+    return Decision(ClaimStatus.QUEUED, "a person asks the payer", item=NO_ANSWER)
+
+
+NO_ANSWER = "no-answer"
+"""The kind of work item of a claim that is without a decision for too long."""
+
+
 def _accepted(outcome: Outcome, tries: int, policy: RetryPolicy) -> Decision:
     status = outcome.adjudication.status if outcome.adjudication else ClaimStatus.QUEUED
     if status is ClaimStatus.QUEUED:
         wait = max(outcome.retry_after or 0.0, 0.0 if outcome.kind in _TAKEN else policy.poll_wait(tries))
         return Decision(status, "ask for the decision", "poll", wait)
-    return Decision(status, "answered", item="denial" if status is ClaimStatus.DENIED else "")
+    lines = outcome.adjudication.lines if outcome.adjudication else ()
+    is_denied = status is ClaimStatus.DENIED or any(line.denied for line in lines)
+    return Decision(status, "answered", item="denial" if is_denied else "")
 
 
 def _later(what: Decision, outcome: Outcome, tries: int, policy: RetryPolicy, waited: float) -> Decision:

@@ -32,6 +32,10 @@ class PayerProfile(Protocol):
     def name(self) -> str:
         """What the settings call it."""
 
+    @property
+    def per_request(self) -> int:
+        """How many claims one HTTP request may carry, each in an entry of a batch."""
+
     def submit_request(self, claim: bytes, identifier: Identifier) -> PayerRequest:
         """How a claim is sent, in its envelope."""
 

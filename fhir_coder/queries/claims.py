@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
 from fhir_coder.errors import NotFoundError
-from fhir_coder.model import GONE
-from fhir_coder.store import Ledger, attempts, claim_actions, claims, events
+from fhir_coder.model import DECIDED, GONE, ClaimCorrection
+from fhir_coder.store import Ledger, attempts, claim_actions, claim_corrections, claims, events
 from fhir_coder.store.claim_actions import Order, Step
 from fhir_coder.store.schema import claim_tables
 from fhir_coder.store.schema import claims as claim_table
@@ -19,25 +19,56 @@ from fhir_coder.store.schema import claims as claim_table
 
 @dataclass(frozen=True, slots=True)
 class ClaimStory:
-    """A claim with its attempts and events, oldest first, and the newest claims of the visit's other slots."""
+    """A claim with its attempts and events, oldest first, and the newest claims of the visit's other slots.
+
+    `lineage` are all claims of its slot, the first one first; `corrections` is what people corrected on it.
+    """
 
     row: Any
     attempts: list[Any]
     events: list[Any]
     others: list[Any] = field(default_factory=list)
+    lineage: list[Any] = field(default_factory=list)
+    corrections: tuple[ClaimCorrection, ...] = ()
 
 
-def list_claims(ledger: Ledger, status: str = "", limit: int = 50, version: str = "") -> list[Any]:
-    """Claims without their bodies, newest first; of a version of a table (`id@hash`) those with codes of its rows."""
-    columns = [c for c in claim_table.c if c.name not in ("body", "explained")]
+def list_claims(
+    ledger: Ledger, status: str = "", limit: int = 50, version: str = "", *, payer: str = "", before: str = ""
+) -> list[Any]:
+    """Claims without their bodies, newest first; of a version of a table (`id@hash`) those with codes of its rows.
+
+    `status` may be several with commas between them. `before` is a claim's id: where the page before this one ended.
+    """
+    columns = [c for c in claim_table.c if c.name not in ("body", "explained", "adjudication")]
     query = select(*columns).order_by(claim_table.c.id.desc()).limit(limit)
     if status:
-        query = query.where(claim_table.c.status == status)
+        query = query.where(_is_one_of(status.split(",")))
+    if payer:
+        query = query.where(claim_table.c.payer == payer)
+    if before:
+        query = query.where(claim_table.c.id < before)
     if version:
         made = (claim_tables.c.version == version) & (claim_tables.c.claim_id == claim_table.c.id)
         query = query.where(exists().where(made))
     with ledger.reading() as connection:
         return list(connection.execute(query).all())
+
+
+def _is_one_of(statuses: Sequence[str]) -> ColumnElement[bool]:
+    """A status among these. Most claims are decided: with one of those among several, the newest are read off in turn.
+
+    By the index of statuses all of them would be sorted first, and there may be a million.
+    """
+    are_most = len(statuses) > 1 and set(statuses) & {status.value for status in DECIDED}
+    column = claim_table.c.status.concat("") if are_most else claim_table.c.status
+    return column.in_(statuses)
+
+
+def has_claims_to(ledger: Ledger, payer: str) -> bool:
+    """Whether there is a claim to a payer of this name."""
+    with ledger.reading() as connection:
+        found = select(claim_table.c.id).where(claim_table.c.payer == payer).limit(1)
+        return connection.execute(found).first() is not None
 
 
 def claim_story(ledger: Ledger, name: str) -> ClaimStory:
@@ -53,9 +84,12 @@ def claim_story(ledger: Ledger, name: str) -> ClaimStory:
             raise NotFoundError("no such claim: fhir-coder claims list shows them")
         row = min(rows, key=lambda r: int(r.slot.rpartition("-")[2]))
         slots = claims.of_chart(connection, row.chart_key)
+        of_claim = attempts.of_claim(connection, row.id)
         others = [newest for slot, (newest, *_) in slots.items() if slot != row.slot]
         history = events.events_of(connection, "claim", row.id)
-        return ClaimStory(row, attempts.of_claim(connection, row.id), history, others)
+        corrected = claim_corrections.of_charts(connection, (row.chart_key,))
+    told = tuple(one for one in corrected if one.slot == row.slot)
+    return ClaimStory(row, of_claim, history, others, slots[row.slot][::-1], told)
 
 
 def request_claims(ledger: Ledger, chart_key: str, actor: str) -> None:
@@ -114,8 +148,8 @@ class Ordered:
 def order_claims(ledger: Ledger, action: str, search: ClaimSearch, order: Order, *, do: bool) -> list[Ordered]:
     """What an order does to the claims that are meant; done where `do` says so, in transactions of some hundred claims.
 
-    `action` is resubmit, hold, release or cancel. A chart key means the newest claim of each of the visit's slots.
-    Raises NotFoundError where a name is of no claim: then nothing is done.
+    `action` is resubmit, hold, release, cancel or taken. A chart key means the newest claim of each of the visit's
+    slots. Raises NotFoundError where a name is of no claim: then nothing is done.
     """
     with ledger.reading() as connection:
         found = _found(connection, search)

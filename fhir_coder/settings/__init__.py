@@ -11,6 +11,7 @@ from fhir_coder.settings.rules import FeedRuleSettings
 from fhir_coder.settings.service import HttpSettings, LogSettings, StoreSettings, TableSettings, WorkerSettings
 from fhir_coder.settings.site import AddressSettings, SiteSettings
 from fhir_coder.settings.toml import to_toml
+from fhir_coder.settings.worklist import WorklistSettings
 
 __all__ = [
     "DEFAULT_FILE",
@@ -33,6 +34,7 @@ __all__ = [
     "StoreSettings",
     "TableSettings",
     "WorkerSettings",
+    "WorklistSettings",
     "example_settings",
     "load_settings",
     "read_settings",

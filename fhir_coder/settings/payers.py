@@ -41,7 +41,8 @@ class PayerSettings(AccessSettings):
     profile: Literal["base", "davinci-pas"] = "base"
     identifier: str = ""
     submit: Literal["create", "operation"] = "create"
-    envelope: Literal["claim", "collection", "transaction", "references"] = "claim"
+    envelope: Literal["claim", "collection", "transaction", "references", "batch"] = "claim"
+    batch_size: int = Field(default=20, ge=2, le=100)
     pas: PasSettings | None = None
     scope: str = "system/Claim.write system/Claim.read system/ClaimResponse.read"
     read_timeout: float = Field(default=30.0, gt=0)
@@ -59,6 +60,7 @@ class PayerSettings(AccessSettings):
     poll_base: float = Field(default=1.0, gt=0)
     poll_cap: float = Field(default=3600.0, gt=0)
     decide_days: float = Field(default=30.0, gt=0)
+    inquire_days: float | None = Field(default=None, gt=0)
     notify_token_env: str = ""
     notify_token_file: Path | None = None
     prior_auth_codes: tuple[str, ...] | None = None
@@ -71,6 +73,7 @@ class PayerSettings(AccessSettings):
     secondary_when_paid_in_full: bool = False
     use: Literal["claim", "preauthorization", "predetermination"] = "claim"
     consolidate_lines: bool = False
+    notes: bool = False
     max_lines: dict[KindName, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     max_diagnoses: dict[KindName, Annotated[int, Field(ge=model.MAX_POINTERS)]] = Field(default_factory=dict)
     edits: dict[str, EditSeverity] = Field(default_factory=dict)
@@ -116,7 +119,9 @@ class PayerSettings(AccessSettings):
             severities={edit: None if said == "off" else model.Severity(said) for edit, said in self.edits.items()},
             submit=self.submit,
             envelope=self.envelope,
+            batch_size=self.batch_size,
             pas=model.PasRules(**self.pas.model_dump()) if self.pas else None,
+            notes=self.notes,
         )
 
     def _limits(self) -> dict[str, model.Limits]:

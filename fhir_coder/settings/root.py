@@ -19,6 +19,7 @@ from fhir_coder.settings.payers import PayerSettings
 from fhir_coder.settings.section import Section
 from fhir_coder.settings.service import HttpSettings, LogSettings, StoreSettings, TableSettings, WorkerSettings
 from fhir_coder.settings.site import SiteSettings
+from fhir_coder.settings.worklist import WorklistSettings
 from fhir_coder.shipped import shipped
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -41,6 +42,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
     billing: BillingSettings = BillingSettings()
+    worklist: WorklistSettings = WorklistSettings()
     log: LogSettings = LogSettings()
     feeds: tuple[Feed, ...] = ()
     payers: tuple[PayerSettings, ...] = ()
@@ -91,6 +93,11 @@ class Settings(Section):
         """The ledger's file."""
         return Path(self.store.url.removeprefix("sqlite:///"))
 
+    def names(self) -> dict[str, list[str]]:
+        """The names of payers and feeds, as rows of tables ask for them; `none` is the payer of a visit without one."""
+        payers = [*(one.name for one in self.payers), "none"] if self.payers else []
+        return {"payer": payers, "feed": [one.name for one in self.feeds]}
+
     def payer(self, name: str) -> PayerSettings:
         """A payer by its name. Raises UsageError where there is none."""
         found = next((payer for payer in self.payers if payer.name == name), None)
@@ -116,6 +123,11 @@ class Settings(Section):
         known = self.model_copy()
         known._file = file
         return known
+
+    @property
+    def file(self) -> Path | None:
+        """The file they were read from, None where they are the example site's."""
+        return self._file
 
     def to_line(self) -> bytes:
         """One line of JSON for another process; `from_line` reads it back, with the file they were read from."""

@@ -18,6 +18,7 @@ class TableSettings(Section):
     dir: Path | None = None
     shipped: bool = True
     when_unknown: Literal["gap", "default-row"] = "gap"
+    replace_ended_codes: bool = False
     serve_licensed: bool = False
 
 

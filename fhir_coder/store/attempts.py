@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from fhir_coder.model import Outcome, OutcomeKind
-from fhir_coder.store.prepared import Prepared
+from fhir_coder.store.prepared import Prepared, PreparedChange
 from fhir_coder.store.schema import attempts, submissions
 
 _DELIVERING = ("submit", "look-up", "repeat")
@@ -91,10 +91,17 @@ def forget_submission(connection: Connection, claim_id: str) -> None:
 
 
 def begin(connection: Connection, claim_id: str, kind: str, at: datetime) -> int:
-    """Open an attempt row before anything is sent. `kind` is submit, look-up, repeat or poll."""
-    result = connection.execute(insert(attempts).values(claim_id=claim_id, kind=kind, started_at=at))
-    assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0])
+    """Open an attempt row before anything is sent. `kind` is submit, look-up, repeat, poll or inquiry."""
+    row = {"claim_id": claim_id, "kind": kind, "started_at": at}
+    return int(_BEGIN.first(connection, {**_NOTHING_YET, **row}))
+
+
+_NOTHING_YET: Mapping[str, object] = {
+    **dict.fromkeys(("outcome", "reason", "request_line", "request_headers", "response_headers", "next_action"), ""),
+    "response": b"",
+}
+_BEGIN = Prepared(insert(attempts).returning(attempts.c.id), (*_NOTHING_YET, "claim_id", "kind", "started_at"))
+_CHANGE = PreparedChange(attempts.c.id)
 
 
 def end(connection: Connection, attempt_id: int, requests: Sequence[Request], next_action: str, at: datetime) -> None:
@@ -108,7 +115,7 @@ def end(connection: Connection, attempt_id: int, requests: Sequence[Request], ne
         values = _came_to(one) | {"next_action": "again within the attempt"}
         connection.execute(insert(attempts).values(**connection.execute(its).one()._mapping, **values))
     closed = _came_to(last) | {"ended_at": at, "next_action": next_action}
-    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(closed))
+    _CHANGE.run(connection, attempt_id, closed)
 
 
 def _came_to(one: Request) -> dict[str, Any]:
@@ -139,6 +146,12 @@ def first_since(connection: Connection, claim_id: str, since: datetime) -> datet
     query = select(func.min(attempts.c.started_at)).where(
         attempts.c.claim_id == claim_id, attempts.c.kind.in_(_DELIVERING), attempts.c.started_at >= since
     )
+    return connection.execute(query).scalar()
+
+
+def last_of(connection: Connection, claim_id: str, kind: str) -> datetime | None:
+    """When the last attempt of a kind at a claim began, None where there was none."""
+    query = select(func.max(attempts.c.started_at)).where(attempts.c.claim_id == claim_id, attempts.c.kind == kind)
     return connection.execute(query).scalar()
 
 

@@ -7,12 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
-from fhir_coder.model import IN_FLIGHT, STANDS, TAKEN_BY_PAYER, Chart, ClaimStatus, Purpose
+from fhir_coder.model import IN_FLIGHT, STANDS, TAKEN_BY_PAYER, Chart, ClaimStatus, Purpose, VisitStakes
 from fhir_coder.store import claims, items
 from fhir_coder.store.claims import ClaimRow
 from fhir_coder.store.events import Change, record
+from fhir_coder.store.prepared import Prepared, PreparedChange
 from fhir_coder.store.schema import charts, topic_refs, work_items
 from fhir_coder.store.schema import claims as claim_table
 
@@ -21,18 +22,34 @@ _MAY_STAND = STANDS | IN_FLIGHT | {ClaimStatus.READY}
 _UNSENT = frozenset({ClaimStatus.HELD, ClaimStatus.READY})
 
 
-def keep_folded(connection: Connection, chart: Chart, status: str, body: bytes, at: datetime) -> None:
-    """Keep a chart as it was folded now: where its visit stands, and its canonical JSON."""
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A chart as it was folded: where its visit stands, its canonical JSON, and what the worklist orders it by."""
+
+    chart: Chart
+    status: str
+    body: bytes
+    stakes: VisitStakes
+
+
+def keep_folded(connection: Connection, folded: Folded, at: datetime) -> None:
+    """Keep a chart as it was folded now."""
+    chart, body, stakes = folded.chart, folded.body, folded.stakes
     values = {
         "folded_at": at,
         "cancelled": chart.cancelled,
-        "status": status,
+        "status": folded.status,
         "messages": len(chart.messages),
         "moved_to": chart.moved_to or None,
         "body": body,
         "content_hash": hashlib.sha256(body).hexdigest(),
+        "care": stakes.care.value,
+        "specialty": stakes.specialty[:64],
+        "is_emergency": stakes.is_emergency,
+        "charged": format(stakes.charged.value, "f") if stakes.charged else "",
+        "currency": stakes.charged.currency if stakes.charged else "",
     }
-    connection.execute(update(charts).where(charts.c.key == chart.key).values(values))
+    _CHANGE.run(connection, chart.key, values)
 
 
 def body_of(connection: Connection, key: str) -> bytes | None:
@@ -43,7 +60,11 @@ def body_of(connection: Connection, key: str) -> bytes | None:
 
 def is_drawn_on(connection: Connection, key: str) -> bool:
     """Whether another chart draws on a chart key: its visit has moved, or had."""
-    return connection.execute(select(topic_refs.c.topic).where(topic_refs.c.ref == key).limit(1)).first() is not None
+    return _DRAWS_ON.first(connection, {"chart": key}) is not None
+
+
+_DRAWS_ON = Prepared(select(func.min(topic_refs.c.topic)).where(topic_refs.c.ref == bindparam("chart")))
+_CHANGE = PreparedChange(charts.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +101,11 @@ def move_claims(connection: Connection, from_key: str, to_key: str, at: datetime
 
 def is_billed_under(connection: Connection, keys: Collection[str]) -> bool:
     """Whether a claim made under one of these chart keys stands at a payer, or may come to stand there."""
+    if not keys:
+        return False
     may_stand = claim_table.c.status.in_(status.value for status in _MAY_STAND)
     named = claim_table.c.chart_key.in_(keys) & (claim_table.c.purpose != Purpose.VOID.value) & may_stand
-    return bool(keys) and connection.execute(select(claim_table.c.id).where(named).limit(1)).first() is not None
+    return connection.execute(select(claim_table.c.id).where(named).limit(1)).first() is not None
 
 
 def _claims_of(connection: Connection, key: str) -> list[ClaimRow]:

@@ -17,11 +17,17 @@ from fhir_coder.store.schema import claims as claim_table
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Who orders it, and why. `unseen` sends a claim of unknown outcome without looking it up: the person has."""
+    """Who orders it, and why. `unseen` sends a claim of unknown outcome without looking it up: the person has.
+
+    Of a claim that the payer says it has: `reference` is the payer's name for it, `unasked` are the payers that cannot
+    be asked for their decision.
+    """
 
     actor: str
     why: str = ""
     unseen: bool = False
+    reference: str = ""
+    unasked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,15 @@ def _cancel_step(row: ClaimRow, _order: Order) -> Step:
     return Step(why=f"it is {status}") if status in GONE else Step("take back at the payer")
 
 
+def _taken_step(row: ClaimRow, order: Order) -> Step:
+    status = ClaimStatus(row.status)
+    if status is not ClaimStatus.UNKNOWN:
+        words = {ClaimStatus.SENT: "its answer is awaited", ClaimStatus.QUEUED: "the payer has it already"}
+        return Step(why=_over(row) or words.get(status, "it was not sent"))
+    then = "wait for the decision" if row.payer in order.unasked else "ask for the decision"
+    return Step(f"count it as taken by the payer, {then}")
+
+
 # --- doing it
 
 
@@ -117,7 +132,7 @@ def _resubmit(connection: Connection, row: ClaimRow, order: Order, at: datetime)
     _note(connection, row, order, "resubmitted", at)
     stage = "poll" if row.status == ClaimStatus.QUEUED else "submit"
     claims.ask_delivery(connection, stage, claims.by_id(connection, row.id), at)
-    for kind in ("refusal", "parked", "delivery"):
+    for kind in ("refusal", "parked", "delivery", "no-answer"):
         items.close_identity(connection, at, f"{kind}:{row.id}", f"resubmitted by {order.actor}")
 
 
@@ -150,6 +165,16 @@ def _cancel(connection: Connection, row: ClaimRow, order: Order, at: datetime) -
         items.close_identity(connection, at, f"{kind}:{row.id}", f"cancelled by {order.actor}")
 
 
+def _taken(connection: Connection, row: ClaimRow, order: Order, at: datetime) -> None:
+    _become(connection, row, ClaimStatus.QUEUED, row.hold, at)
+    claims.set_reference(connection, row.id, order.reference)
+    _note(connection, row, order, "the payer has it, a person says", at)
+    if row.payer not in order.unasked:
+        claims.ask_delivery(connection, "poll", claims.by_id(connection, row.id), at)
+    for kind in ("parked", "delivery", "no-answer"):
+        items.close_identity(connection, at, f"{kind}:{row.id}", f"taken by the payer, says {order.actor}")
+
+
 def _become(connection: Connection, row: ClaimRow, status: ClaimStatus, hold: str, at: datetime) -> None:
     values = {"status": status.value, "hold": hold, "updated_at": at}
     connection.execute(update(claim_table).where(claim_table.c.id == row.id).values(values))
@@ -173,5 +198,6 @@ ACTIONS: Mapping[str, _Action] = {
     "hold": _Action(_hold_step, _hold),
     "release": _Action(_release_step, _release),
     "cancel": _Action(_cancel_step, _cancel),
+    "taken": _Action(_taken_step, _taken),
 }
 """Every order there is, by the name of its command."""

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.exc import NoResultFound
 
 from fhir_coder.model import (
+    DECIDED,
     IN_FLIGHT,
     STANDS,
     TAKEN_BY_PAYER,
     Adjudication,
     ClaimDraft,
     ClaimStatus,
+    Money,
     Purpose,
     Severity,
 )
 from fhir_coder.store import attempts, work
 from fhir_coder.store.events import Change, events_of, record
 from fhir_coder.store.ids import new_id
+from fhir_coder.store.prepared import Prepared, PreparedChange, PreparedList, PreparedRows
 from fhir_coder.store.schema import charts, claim_tables, claims, message_people, message_topics
 
 ClaimRow = Row[Any]
@@ -54,11 +71,15 @@ class Filed:
 
 def of_chart(connection: Connection, chart_key: str) -> dict[str, list[ClaimRow]]:
     """All claims of a chart by slot, the newest revision first."""
-    query = select(claims).where(claims.c.chart_key == chart_key).order_by(claims.c.slot, claims.c.revision.desc())
     found: dict[str, list[ClaimRow]] = {}
-    for row in connection.execute(query):
+    for row in _OF_CHART.rows(connection, {"chart": chart_key}):
         found.setdefault(row.slot, []).append(row)
     return found
+
+
+_OF_CHART = Prepared(
+    select(claims).where(claims.c.chart_key == bindparam("chart")).order_by(claims.c.slot, claims.c.revision.desc())
+)
 
 
 def bodies_of_people(connection: Connection, digests: Collection[str], but: Collection[str]) -> list[bytes]:
@@ -66,29 +87,44 @@ def bodies_of_people(connection: Connection, digests: Collection[str], but: Coll
 
     `digests` as in the index of people; charts of the keys `but` are left out. A message may name several people.
     """
+    found = _OF_PEOPLE.fetch_all(connection, digests)
+    return list({claim_id: body for claim_id, chart_key, body in found if chart_key not in but}.values())
+
+
+def _of_people(digests: Sequence[BindParameter[str]]) -> Select[Any]:
     named = (
         select(message_topics.c.topic)
         .join(message_people, message_people.c.message_id == message_topics.c.message_id)
         .where(message_people.c.digest.in_(digests))
     )
-    query = select(claims.c.body).where(
-        claims.c.chart_key.in_(named),
-        claims.c.chart_key.not_in(but),
-        claims.c.purpose == Purpose.BILL,
-        claims.c.status.in_(STANDS | IN_FLIGHT),
-    )
-    return list(connection.execute(query).scalars())
+    # Coalesced: else SQLite goes through all claims of these statuses instead of the few of the charts.
+    status = func.coalesce(claims.c.status, "")
+    stands = status.in_([literal(status.value) for status in sorted(STANDS | IN_FLIGHT)])
+    is_bill = claims.c.purpose == literal(Purpose.BILL.value)
+    return select(claims.c.id, claims.c.chart_key, claims.c.body).where(claims.c.chart_key.in_(named), is_bill, stands)
+
+
+_OF_PEOPLE = PreparedList(_of_people)
 
 
 def has_other_slots(connection: Connection, row: ClaimRow) -> bool:
     """Whether a claim's visit has claims in other slots."""
-    query = select(claims.c.id).where(claims.c.chart_key == row.chart_key, claims.c.slot != row.slot).limit(1)
-    return connection.execute(query).first() is not None
+    return any(slot != row.slot for (slot,) in _SLOTS_OF_CHART.fetch_all(connection, {"chart": row.chart_key}))
+
+
+_SLOTS_OF_CHART = Prepared(select(claims.c.slot).where(claims.c.chart_key == bindparam("chart")).distinct())
 
 
 def by_id(connection: Connection, claim_id: str) -> ClaimRow:
     """A claim by its id. Raises NoResultFound where there is none."""
-    return connection.execute(select(claims).where(claims.c.id == claim_id)).one()
+    for row in _BY_ID.rows(connection, {"claim": claim_id}):
+        return cast(ClaimRow, row)
+    raise NoResultFound
+
+
+_BY_ID = Prepared(select(claims).where(claims.c.id == bindparam("claim")))
+_CHANGE = PreparedChange(claims.c.id)
+_CLAIMS, _CLAIM_TABLES = PreparedRows(claims), PreparedRows(claim_tables)
 
 
 def by_identifier(connection: Connection, identifier: str) -> ClaimRow | None:
@@ -186,7 +222,7 @@ def insert_claim(connection: Connection, filed: Filed, at: datetime) -> str:
         "created_at": at,
         "updated_at": at,
     }
-    connection.execute(insert(claims).values(row))
+    _CLAIMS.insert(connection, [row])
     _list_tables(connection, claim_id, filed)
     about = f", {_ABOUT[draft.purpose]} {draft.replaces}" if draft.replaces else ""
     why = f"revision {draft.revision}{about}"
@@ -240,8 +276,7 @@ def rank_of(file_by: date | None, total: str, claim_id: str) -> str:
 
 def _list_tables(connection: Connection, claim_id: str, filed: Filed) -> None:
     versions = sorted({trace.version for trace in filed.draft.traces if trace.version})
-    if versions:
-        connection.execute(insert(claim_tables), [{"version": one, "claim_id": claim_id} for one in versions])
+    _CLAIM_TABLES.insert(connection, [{"version": one, "claim_id": claim_id} for one in versions])
 
 
 def explains_the_same(row: ClaimRow, filed: Filed) -> bool:
@@ -257,11 +292,7 @@ def held_by(explained: str) -> str:
 
 
 def _explained(draft: ClaimDraft) -> str:
-    explained = {
-        "traces": [asdict(t) for t in draft.traces],
-        "findings": [asdict(f) for f in draft.findings],
-        "gaps": [asdict(g) for g in draft.gaps],
-    }
+    explained = {"traces": draft.traces, "findings": draft.findings, "gaps": draft.gaps}
     return orjson.dumps(explained).decode()
 
 
@@ -287,8 +318,24 @@ def move(connection: Connection, row: ClaimRow, status: ClaimStatus, why: str, a
     """Change a claim's status, with its event. No change, no event."""
     if row.status == status:
         return
-    connection.execute(update(claims).where(claims.c.id == row.id).values(status=status.value, updated_at=at))
+    values = {"status": status.value, "updated_at": at} | _timed(row, status, at)
+    _CHANGE.run(connection, row.id, values)
     record(connection, at, Change("claim", row.id, row.status, status, why))
+
+
+def _timed(row: ClaimRow, status: ClaimStatus, at: datetime) -> dict[str, object]:
+    """When a claim was sent first, and when its payer decided."""
+    if status is ClaimStatus.SENT and row.sent_at is None:
+        return {"sent_at": at}
+    if status not in DECIDED:
+        return {}
+    took = max(0, int((at - row.sent_at).total_seconds())) if row.sent_at else None
+    return {"decided_at": at, "answer_seconds": took}
+
+
+def mark_asked(connection: Connection, claim_id: str) -> None:
+    """Remember that a gap or a finding of a claim was put to a person."""
+    connection.execute(update(claims).where(claims.c.id == claim_id).values(asked=True))
 
 
 def hold(connection: Connection, row: ClaimRow, reason: str, why: str, at: datetime) -> None:
@@ -300,16 +347,39 @@ def hold(connection: Connection, row: ClaimRow, reason: str, why: str, at: datet
 def set_reference(connection: Connection, claim_id: str, reference: str) -> None:
     """Keep the payer's own name for a claim (`Claim/123`)."""
     if reference:
-        connection.execute(update(claims).where(claims.c.id == claim_id).values(payer_reference=reference))
+        _CHANGE.run(connection, claim_id, {"payer_reference": reference})
+
+
+def _sum(amounts: Sequence[Money | None]) -> tuple[str, str]:
+    """The sum of amounts and its currency, both empty where it cannot be told."""
+    told = [amount for amount in amounts if amount]
+    if not told or len(told) < len(amounts) or len({one.currency for one in told}) > 1:
+        return "", ""
+    return format(sum((one.value for one in told), Decimal(0)), "f"), told[0].currency
+
+
+def _in_its_currency(name: str) -> ColumnElement[str]:
+    """An amount where its currency is the claim's own, else empty."""
+    return case((claims.c.currency == bindparam(f"{name}_currency"), bindparam(f"{name}_sum")), else_="")
+
+
+_DECIDE = Prepared(
+    update(claims)
+    .where(claims.c.id == bindparam("the_id"))
+    .values(adjudication=bindparam("decision"), paid=_in_its_currency("paid"), allowed=_in_its_currency("allowed"))
+)
 
 
 def adjudication_text(adjudication: Adjudication) -> str:
     """A payer's decision as it is kept: JSON with amounts as text."""
-    return orjson.dumps(asdict(adjudication), default=str).decode()
+    return orjson.dumps(adjudication, default=str).decode()
 
 
 def set_adjudication(connection: Connection, claim_id: str, adjudication: Adjudication) -> None:
-    """Keep a payer's decision."""
-    text = adjudication_text(adjudication)
-    connection.execute(update(claims).where(claims.c.id == claim_id).values(adjudication=text))
+    """Keep a payer's decision, and what it allows and pays where that is in the claim's currency."""
+    paid, paid_currency = _sum([adjudication.paid])
+    allowed, allowed_currency = _sum([line.allowed for line in adjudication.lines if line.allowed])
+    row = {"the_id": claim_id, "decision": adjudication_text(adjudication), "paid_sum": paid}
+    row |= {"paid_currency": paid_currency, "allowed_sum": allowed, "allowed_currency": allowed_currency}
+    _DECIDE.run_all(connection, [row])
     set_reference(connection, claim_id, adjudication.reference)

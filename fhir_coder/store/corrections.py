@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import OperationalError
 
 from fhir_coder.errors import FhirCoderError
@@ -19,6 +19,7 @@ from fhir_coder.store import messages, work
 from fhir_coder.store.events import Change, record
 from fhir_coder.store.ledger import Ledger
 from fhir_coder.store.messages import ACTOR, Incoming
+from fhir_coder.store.prepared import Prepared
 from fhir_coder.store.schema import messages as message_table
 
 
@@ -115,16 +116,18 @@ def settle(connection: Connection, message_id: str, at: datetime) -> set[str]:
 
 
 def _corrected_by(connection: Connection, message_id: str) -> str:
-    query = select(message_table.c.corrects).where(message_table.c.id == message_id)
-    return connection.execute(query).scalar() or ""
+    return _CORRECTS.first(connection, {"message": message_id}) or ""
 
 
-def record_viewing(ledger: Ledger, message_id: str, shown: str, actor: str) -> None:
-    """Write down that a person sees a message. `shown` says how: raw or parsed.
+_CORRECTS = Prepared(select(message_table.c.corrects).where(message_table.c.id == bindparam("message")))
+
+
+def record_viewing(ledger: Ledger, subject_id: str, shown: str, actor: str, subject: str = "message") -> None:
+    """Write down that a person sees a message, claim or chart. `shown` says how: raw or parsed.
 
     A ledger that takes nothing, a copy on a disk that is read only, has no such event.
     """
-    change = Change("message", message_id, "", "", f"shown {shown}", actor[:ACTOR])
+    change = Change(subject, subject_id, "", "", f"shown {shown}", actor[:ACTOR])
     try:
         with ledger.writing() as connection:
             record(connection, ledger.clock(), change)

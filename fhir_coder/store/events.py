@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from fhir_coder.store.prepared import Prepared
 from fhir_coder.store.schema import events
@@ -15,7 +15,8 @@ from fhir_coder.store.schema import events
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of status. `subject` is message, claim, chart, work_item, table, payer or answer."""
+    """One change of status. `subject` is message, claim, chart, work_item, worklist, table, payer, answer
+    or ledger."""
 
     subject: str
     subject_id: str
@@ -50,7 +51,19 @@ def record_all(connection: Connection, at: datetime, changes: Sequence[Change]) 
 _RECORD = Prepared(insert(events), ("at", "actor", "subject", "subject_id", "from_status", "to_status", "why"))
 
 
+def last_at(connection: Connection) -> datetime | None:
+    """When the last event was written, by the clock of then; None where there is none."""
+    newest = select(func.max(events.c.id)).scalar_subquery()
+    return connection.execute(select(events.c.at).where(events.c.id == newest)).scalar()
+
+
 def events_of(connection: Connection, subject: str, subject_id: str) -> list[Any]:
     """The events of one thing, oldest first."""
-    query = select(events).where(events.c.subject == subject, events.c.subject_id == subject_id).order_by(events.c.id)
-    return list(connection.execute(query).all())
+    return _EVENTS_OF.rows(connection, {"kind": subject, "one": subject_id})
+
+
+_EVENTS_OF = Prepared(
+    select(events)
+    .where(events.c.subject == bindparam("kind"), events.c.subject_id == bindparam("one"))
+    .order_by(events.c.id)
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -29,6 +29,14 @@ def new_id(at: datetime) -> str:
 def first_id_of(at: datetime) -> str:
     """The id that stands before all ids given from this moment on."""
     return _written(max(int(at.timestamp() * 1000), 0) << 80)
+
+
+def time_of(given: str) -> datetime:
+    """When an id was given, to the millisecond."""
+    number = 0
+    for character in given[:10]:
+        number = (number << 5) | _ALPHABET.index(character)
+    return datetime.fromtimestamp(number / 1000, UTC)
 
 
 def _written(number: int) -> str:

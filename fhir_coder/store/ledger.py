@@ -6,6 +6,7 @@ and processes (`store.locks`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,10 +16,13 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from fhir_coder.errors import LedgerBusyError
 from fhir_coder.store.locks import WriteLock
-from fhir_coder.store.people import read_key, read_or_make_key
+from fhir_coder.store.people import key_path, read_key, read_or_make_key
 
 Clock = Callable[[], datetime]
 
@@ -35,13 +39,22 @@ class Ledger:
         self._engine = engine
         self._write_lock = WriteLock(Path(f"{engine.url.database}.write"))
         self._checkpointed = 0
+        self._shared = threading.local()
         self.clock = clock
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection that sees one consistent state."""
+    def reading(self, *, shared: bool = False) -> Iterator[Connection]:
+        """A connection that sees one consistent state. `shared`: so does all this thread reads inside the block."""
+        known: Connection | None = getattr(self._shared, "connection", None)
+        if known is not None:
+            yield known
+            return
         with self._engine.connect() as connection, connection.begin():
-            yield connection
+            self._shared.connection = connection if shared else None
+            try:
+                yield connection
+            finally:
+                self._shared.connection = None
 
     @contextmanager
     def writing(self, *, flush: bool = True) -> Iterator[Connection]:
@@ -80,7 +93,7 @@ class Ledger:
 
     @property
     def _key_file(self) -> Path:
-        return Path(f"{self._engine.url.database}.patient-key")
+        return key_path(self.path)
 
     def close(self) -> None:
         """Close all connections."""
@@ -88,8 +101,18 @@ class Ledger:
         self._write_lock.close()
 
 
-def open_ledger(path: Path, clock: Clock = utc_now) -> Ledger:
-    """Open a ledger file, making it or bringing it up to date first."""
+def restoring_mark(path: Path) -> Path:
+    """The file that stands beside a ledger while a backup is put in its place."""
+    return path.with_name(f"{path.name}.restoring")
+
+
+def open_ledger(path: Path, clock: Clock = utc_now, *, restoring: bool = False) -> Ledger:
+    """Open a ledger file, making it or bringing it up to date first.
+
+    Raises LedgerBusyError where a backup was not put in its place to the end, unless `restoring`.
+    """
+    if restoring_mark(path).exists() and not restoring:
+        raise LedgerBusyError(f"a restore of {path} has not ended: give the command again with --replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sqlite_engine(path)
     with engine.connect() as connection:
@@ -129,7 +152,23 @@ def _set_synchronous(connection: Connection, mode: str) -> None:
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to the newest version (Alembic)."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _migrations()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def newest_version() -> str:
+    """The version of the schema that this program makes."""
+    return ScriptDirectory.from_config(_migrations()).get_current_head() or ""
+
+
+def version_of(ledger: Ledger) -> str:
+    """The version of a ledger's schema, empty where it has none."""
+    with ledger.reading() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _migrations() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -9,14 +9,14 @@ from datetime import datetime
 from operator import attrgetter
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from fhir_coder.model import BY_ITS_BYTES, Answered, Header, Message, MessageFacts, MessageFormat, MessageStatus
 from fhir_coder.store import items, work
 from fhir_coder.store.events import Change, record, record_all
 from fhir_coder.store.ids import new_id
-from fhir_coder.store.prepared import Prepared
+from fhir_coder.store.prepared import Prepared, PreparedList
 from fhir_coder.store.schema import charts, events, message_topics, messages, topic_refs
 
 _SENDER, _CONTROL_ID = 400, 200  # what the columns take
@@ -264,26 +264,28 @@ def answered_of(text: str | None) -> Answered:
 
 def load(connection: Connection, message_id: str) -> tuple[Message, str]:
     """A message and its feed's name."""
-    row = connection.execute(select(messages).where(messages.c.id == message_id)).one()
+    (row,) = _LOAD.rows(connection, {"message": message_id})
     header = Header(MessageFormat(row.format), row.type, row.control_id, row.sender)
     return Message(row.id, row.body, header, answered_of(row.answered)), row.feed
 
 
 def feeds_of(connection: Connection, ids: Sequence[str]) -> tuple[str, ...]:
     """The feeds that messages came by, that of the first one first."""
-    found: dict[str, None] = {}
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), _AT_ONCE):
-        these = messages.c.id.in_(ordered[start : start + _AT_ONCE])
-        feeds = connection.execute(select(messages.c.feed).where(these).order_by(messages.c.id)).scalars()
-        found.update(dict.fromkeys(feeds))
-    return tuple(found)
+    return tuple(dict.fromkeys(feed for _, feed in sorted(_FEEDS_OF.fetch_all(connection, ids))))
+
+
+_FEEDS_OF = PreparedList(lambda ids: select(messages.c.id, messages.c.feed).where(messages.c.id.in_(ids)))
 
 
 def status_of(connection: Connection, message_id: str) -> MessageStatus:
     """A message's status."""
-    query = select(messages.c.status).where(messages.c.id == message_id)
-    return MessageStatus(connection.execute(query).scalar_one())
+    return MessageStatus(_STATUS_OF.first(connection, {"message": message_id}))
+
+
+_THIS_ONE = messages.c.id == bindparam("message")
+_LOAD = Prepared(select(messages).where(_THIS_ONE))
+_STATUS_OF = Prepared(select(messages.c.status).where(_THIS_ONE))
+_SET_STATUS = Prepared(update(messages).where(_THIS_ONE), ("status", "reason"))
 
 
 def set_status(connection: Connection, message_id: str, status: MessageStatus, why: str, at: datetime) -> None:
@@ -291,7 +293,7 @@ def set_status(connection: Connection, message_id: str, status: MessageStatus, w
     before = status_of(connection, message_id)
     if before == status:
         return
-    connection.execute(update(messages).where(messages.c.id == message_id).values(status=status.value, reason=why))
+    _SET_STATUS.run_all(connection, [{"message": message_id, "status": status.value, "reason": why}])
     record(connection, at, Change("message", message_id, before, status, why))
 
 
@@ -303,12 +305,17 @@ def file_facts(connection: Connection, facts: MessageFacts, at: datetime) -> set
     topics = {f.topic for f in facts.facts} | set(facts.charts) | {p.topic for p in facts.problems if p.topic}
     left = _topics_of(connection, facts.message) - topics
     _delete_topics(connection, facts.message, left)
-    _insert_ignore(connection, message_topics, [{"topic": t, "message_id": facts.message} for t in topics])
+    _FILE_TOPIC.run_all(connection, [{"topic": t, "message_id": facts.message} for t in topics])
     refs = {(r, f.topic) for f in facts.facts for r in f.refs}
-    _insert_ignore(connection, topic_refs, [{"ref": r, "topic": t} for r, t in refs])
-    _insert_ignore(connection, charts, [{"key": k, "first_seen_at": at, "cancelled": False} for k in facts.charts])
+    _FILE_REF.run_all(connection, [{"ref": r, "topic": t} for r, t in refs])
+    _FILE_CHART.run_all(connection, [{"key": k, "first_seen_at": at, "cancelled": False} for k in facts.charts])
     # A visit that moved is known by another chart key, whose chart draws on this one's.
     return _charts_that_draw_on(connection, topics | left)
+
+
+_FILE_TOPIC = Prepared(upsert(message_topics).on_conflict_do_nothing(), ("topic", "message_id"))
+_FILE_REF = Prepared(upsert(topic_refs).on_conflict_do_nothing(), ("ref", "topic"))
+_FILE_CHART = Prepared(upsert(charts).on_conflict_do_nothing(), ("key", "first_seen_at", "cancelled"))
 
 
 def charts_of(connection: Connection, message_id: str) -> set[str]:
@@ -317,8 +324,10 @@ def charts_of(connection: Connection, message_id: str) -> set[str]:
 
 
 def _topics_of(connection: Connection, message_id: str) -> set[str]:
-    filed = select(message_topics.c.topic).where(message_topics.c.message_id == message_id)
-    return set(connection.execute(filed).scalars())
+    return {topic for (topic,) in _TOPICS_OF.fetch_all(connection, {"message": message_id})}
+
+
+_TOPICS_OF = Prepared(select(message_topics.c.topic).where(message_topics.c.message_id == bindparam("message")))
 
 
 def _delete_topics(connection: Connection, message_id: str, topics: Collection[str]) -> None:
@@ -327,18 +336,17 @@ def _delete_topics(connection: Connection, message_id: str, topics: Collection[s
         connection.execute(delete(message_topics).where(filed))
 
 
-def _insert_ignore(connection: Connection, table: Table, rows: list[dict[str, object]]) -> None:
-    if rows:
-        connection.execute(upsert(table).on_conflict_do_nothing(), rows)
-
-
 def _charts_that_draw_on(connection: Connection, topics: Collection[str]) -> set[str]:
     reached, waiting = set(topics), set(topics)
     while waiting:
-        found = set(_select_in(connection, topic_refs.c.topic, topic_refs.c.ref, waiting))
+        found = {topic for (topic,) in _DRAWING_ON.fetch_all(connection, waiting)}
         waiting = found - reached
         reached |= found
-    return set(_select_in(connection, charts.c.key, charts.c.key, reached))
+    return {key for (key,) in _CHARTS_AMONG.fetch_all(connection, reached)}
+
+
+_DRAWING_ON = PreparedList(lambda refs: select(topic_refs.c.topic).where(topic_refs.c.ref.in_(refs)))
+_CHARTS_AMONG = PreparedList(lambda keys: select(charts.c.key).where(charts.c.key.in_(keys)))
 
 
 def _select_in(
@@ -346,9 +354,9 @@ def _select_in(
     column: Column[str],
     where: Column[str],
     values: Collection[str],
-    also: ColumnElement[bool] | None = None,
+    also: ColumnElement[bool],
 ) -> Iterable[str]:
-    query = select(column) if also is None else select(column).where(also)
+    query = select(column).where(also)
     ordered = sorted(values)
     for start in range(0, len(ordered), _AT_ONCE):
         chunk = ordered[start : start + _AT_ONCE]
@@ -360,14 +368,21 @@ def ids_of_topics(connection: Connection, topics: Collection[str], as_of: dateti
 
     As of a time: those that had come by then, and were not superseded yet.
     """
-    filed = sorted(set(_select_in(connection, message_topics.c.message_id, message_topics.c.topic, topics)))
-    is_superseded = messages.c.status == MessageStatus.SUPERSEDED.value
-    superseded = set(_select_in(connection, messages.c.id, messages.c.id, filed, is_superseded))
+    filed = sorted({message_id for (message_id,) in _FILED_UNDER.fetch_all(connection, topics)})
+    superseded = {message_id for (message_id,) in _SUPERSEDED_OF.fetch_all(connection, filed)}
     if as_of:
         later = set(_select_in(connection, messages.c.id, messages.c.id, filed, messages.c.received_at > as_of))
         filed = [message_id for message_id in filed if message_id not in later]
         superseded -= _superseded_after(connection, superseded, as_of)
     return [message_id for message_id in filed if message_id not in superseded]
+
+
+_FILED_UNDER = PreparedList(
+    lambda topics: select(message_topics.c.message_id).where(message_topics.c.topic.in_(topics)).distinct()
+)
+_SUPERSEDED_OF = PreparedList(
+    lambda ids: select(messages.c.id).where(messages.c.id.in_(ids), messages.c.status == MessageStatus.SUPERSEDED.value)
+)
 
 
 def _superseded_after(connection: Connection, ids: Collection[str], at: datetime) -> set[str]:

@@ -14,10 +14,11 @@ import secrets
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, bindparam, delete, insert
 
 from fhir_coder.errors import FhirCoderError
 from fhir_coder.model import Identifier, MergeFact, MessageFacts, PatientFact, PersonFact
+from fhir_coder.store.prepared import Prepared
 from fhir_coder.store.schema import message_people
 
 KEY_VARIABLE = "FHIR_CODER_PATIENT_KEY"
@@ -31,6 +32,11 @@ class PatientKeyError(FhirCoderError):
     """The key of the index of people cannot be had: nothing is filed or looked up under another."""
 
     exit_code = 2
+
+
+def key_path(ledger: Path) -> Path:
+    """Where the key of a ledger's index stands, unless the environment holds it."""
+    return ledger.with_name(f"{ledger.name}.patient-key")
 
 
 def digest(key: bytes, identifier: str) -> str:
@@ -65,10 +71,12 @@ def digests_in(facts: MessageFacts, key: bytes) -> set[str]:
 
 def file_people(connection: Connection, message_id: str, digests: Collection[str]) -> None:
     """File a message under exactly these digests."""
-    connection.execute(delete(message_people).where(message_people.c.message_id == message_id))
-    if digests:
-        rows = [{"digest": one, "message_id": message_id} for one in sorted(digests)]
-        connection.execute(insert(message_people), rows)
+    _FORGET.run_all(connection, [{"message": message_id}])
+    _FILE.run_all(connection, [{"digest": one, "message_id": message_id} for one in sorted(digests)])
+
+
+_FORGET = Prepared(delete(message_people).where(message_people.c.message_id == bindparam("message")))
+_FILE = Prepared(insert(message_people), ("digest", "message_id"))
 
 
 def read_key(file: Path) -> bytes | None:

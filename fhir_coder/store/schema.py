@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -149,10 +150,16 @@ charts = Table(
     Column("body", LargeBinary),
     Column("content_hash", String(64)),
     Column("coded_from", Integer),
+    Column("care", String(16)),
+    Column("specialty", String(64)),
+    Column("is_emergency", Boolean),
+    Column("charged", String(32)),
+    Column("currency", String(3)),
     Index("charts_by_folded", "folded_at", "key"),
 )
 """`body`: the chart as last folded (`charts.wire`), none before its first folding; `messages` is how many it has.
-`coded_from`: the number of the activation whose tables, or later ones, a person wants it coded with."""
+`coded_from`: the number of the activation whose tables, or later ones, a person wants it coded with. `care`,
+`specialty`, `is_emergency` and `charged` (in `currency`) are what the worklist orders by."""
 
 claims = Table(
     "claims",
@@ -179,14 +186,30 @@ claims = Table(
     Column("tables_as_of", String(400)),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("asked", Boolean, nullable=False, default=False, server_default=false()),
+    Column("sent_at", UtcTime),
+    Column("decided_at", UtcTime),
+    Column("answer_seconds", Integer),
+    Column("allowed", String(32), nullable=False, default="", server_default=""),
+    Column("paid", String(32), nullable=False, default="", server_default=""),
     UniqueConstraint("chart_key", "slot", "revision", name="claims_one_per_revision"),
     Index("claims_by_status", "status", "id"),
+    Index("claims_by_payer", "payer", "id"),
+    Index("claims_by_payer_and_status", "payer", "status", "id"),
+    Index(
+        "claims_by_made",
+        *("created_at", "payer", "currency", "status", "purpose", "asked", "total", "allowed", "paid"),
+        *("sent_at", "answer_seconds"),
+    ),
 )
 """`slot`: which of the visit's claims (`institutional-1`). `purpose`: what it is sent for. `file_by`: the payer's last
 day for it. `hold`: why a held claim is held (`edits`, `refused`, `person`), or that a person withdrew it (`cancelled`).
 `stale`: its chart changed while it was on its way. `explained`: traces, findings and gaps as JSON. `tables_as_of`: the
 numbers of the activations whose tables it was coded with, with blanks between them, the one asked first in front; none
-where it is from before the first one."""
+where it is from before the first one. `asked`: a gap or a finding of it was put to a person. `sent_at` is when it was
+sent first, `decided_at` when the payer's decision came, `answer_seconds` what lies between; `allowed` and `paid` are
+what it decided, in the claim's currency, empty where it did not say. `claims_by_made` holds all that reports count, so
+that they read no claim."""
 
 claim_tables = Table(
     "claim_tables",
@@ -247,6 +270,46 @@ payer_answers = Table(
     Index("payer_answers_by_status", "status", "id"),
 )
 """What payers sent unasked: decisions called back, and notifications of Subscriptions that say something."""
+
+line_decisions = Table(
+    "line_decisions",
+    metadata,
+    Column("claim_id", String(26), ForeignKey("claims.id"), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("reason", String(64), primary_key=True),
+    Column("payer", String(64), nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("denied", Boolean, nullable=False),
+    Column("amount", String(32), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("decided_at", UtcTime, nullable=False),
+    Index("line_decisions_by_code", "payer", "code", "decided_at", "claim_id"),
+)
+Index(
+    "line_denials",
+    *(line_decisions.c.decided_at, line_decisions.c.payer, line_decisions.c.code, line_decisions.c.reason),
+    *(line_decisions.c.claim_id, line_decisions.c.amount, line_decisions.c.currency, line_decisions.c.sequence),
+    sqlite_where=line_decisions.c.denied,
+    postgresql_where=line_decisions.c.denied,
+)
+"""What payers decided on each line: `code` is the line's billing code, `amount` what was charged. A denied line has
+a row for each reason, one with an empty reason where none was given; a claim decided as a whole has `sequence` 0."""
+
+claim_corrections = Table(
+    "claim_corrections",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("chart_key", String(400), ForeignKey("charts.key"), nullable=False),
+    Column("slot", String(24), nullable=False),
+    Column("field", String(32), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("why", Text, nullable=False, default="", server_default=""),
+    Column("at", UtcTime, nullable=False),
+    Index("claim_corrections_by_chart", "chart_key", "id"),
+)
+"""What people say of a visit's claims over what the messages say. The newest row of a field counts; an empty value
+takes the correction back."""
 
 breakers = Table(
     "breakers",
@@ -310,10 +373,19 @@ work_items = Table(
     Column("text", Text, nullable=False, default=""),
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
+    Column("group_id", Integer),
+    Column("amount", String(32)),
+    Column("file_by", Date),
+    Column("answer_by", Date),
     Index("work_items_open", "closed_at", "id"),
     Index("work_items_by_identity", "identity"),
     Index("work_items_by_chart", "chart_key"),
+    Index("work_items_by_group", "group_id", "closed_at", "id"),
+    Index("work_items_by_filing", "group_id", "closed_at", "file_by"),
+    Index("work_items_by_answer", "group_id", "closed_at", "answer_by"),
 )
+"""What a person must decide about one chart, claim or message. `group_id`: the item of the worklist (`work_groups`)
+that it is part of; `amount` is what waits for it."""
 
 events = Table(
     "events",

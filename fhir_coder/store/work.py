@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Row,
     String,
+    bindparam,
     delete,
     func,
     literal_column,
@@ -89,21 +90,31 @@ _ASK = Prepared(
 
 def ask_when_quiet(connection: Connection, stage: str, key: str, at: datetime, quiet: timedelta) -> None:
     """Ask for work that is best done once, after a burst: each asking puts it off by `quiet`, ten times at most."""
-    matches = (work.c.stage == stage) & (work.c.key == key)
-    waiting = connection.execute(select(work.c.asked_at, work.c.generation).where(matches)).first()
+    waiting = next(iter(_WAITING.rows(connection, {"the_stage": stage, "the_key": key})), None)
     if waiting is None:
-        values = {"stage": stage, "key": key, "asked_at": at, "due_at": at + quiet, "tries": 0, "generation": 0}
-        connection.execute(insert(work).values(values))
+        row = {"stage": stage, "key": key, "asked_at": at, "due_at": at + quiet, "tries": 0, "generation": 0}
+        _ASK.run_all(connection, [row | {"lane": LOCAL.name, "rank": LOCAL.rank}])
         return
+    matches = (work.c.stage == stage) & (work.c.key == key)
     due_at = min(at + quiet, waiting.asked_at + 10 * quiet)
     again = {"generation": waiting.generation + 1, "tries": 0, "due_at": due_at}
     connection.execute(update(work).where(matches).values(again))
 
 
+_THIS_ONE = (work.c.stage == bindparam("the_stage")) & (work.c.key == bindparam("the_key"))
+_WAITING = Prepared(select(work.c.asked_at, work.c.generation).where(_THIS_ONE))
+
+
 def asked_before(connection: Connection, stage: str, at: datetime) -> bool:
     """Whether work of a stage that was asked for up to this time has not been tried yet."""
-    query = select(work.c.key).where(work.c.stage == stage, work.c.asked_at <= at, work.c.tries == 0).limit(1)
-    return connection.execute(query).first() is not None
+    return bool(_ASKED_BEFORE.fetch_all(connection, {"the_stage": stage, "at": at}))
+
+
+_ASKED_BEFORE = Prepared(
+    select(literal_column("1"))
+    .where(work.c.stage == bindparam("the_stage"), work.c.asked_at <= bindparam("at", type_=UtcTime), work.c.tries == 0)
+    .limit(literal_column("1"))
+)
 
 
 def due(
@@ -159,8 +170,16 @@ def bring_forward(connection: Connection, lane: str, at: datetime) -> None:
 
 def finish(connection: Connection, done: Work) -> None:
     """Remove done work, unless it was asked for again while it was done."""
-    matches = (work.c.stage == done.stage) & (work.c.key == done.key) & (work.c.generation == done.generation)
-    connection.execute(delete(work).where(matches))
+    finish_all(connection, [done])
+
+
+def finish_all(connection: Connection, done: Collection[Work]) -> None:
+    """Remove done work, as `finish` does."""
+    rows = [{"the_stage": one.stage, "the_key": one.key, "generation_then": one.generation} for one in done]
+    _FINISH.run_all(connection, rows)
+
+
+_FINISH = Prepared(delete(work).where(_THIS_ONE, work.c.generation == bindparam("generation_then")))
 
 
 def postpone(connection: Connection, done: Work, due_at: datetime, tries: int = 1) -> None:
@@ -171,9 +190,8 @@ def postpone(connection: Connection, done: Work, due_at: datetime, tries: int = 
 
 def is_asked_again(connection: Connection, doing: Work) -> bool:
     """Whether work was asked for again while it is done."""
-    matches = (work.c.stage == doing.stage) & (work.c.key == doing.key)
-    generation = connection.execute(select(work.c.generation).where(matches)).scalar()
-    return generation is not None and generation != doing.generation
+    waiting = _WAITING.rows(connection, {"the_stage": doing.stage, "the_key": doing.key})
+    return any(row.generation != doing.generation for row in waiting)
 
 
 def waiting(connection: Connection) -> int:

@@ -9,8 +9,8 @@ from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import Kind, System
 from fhir_coder.terminology.csv_table import file_records
 from fhir_coder.terminology.draft import Draft, Source
-from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells, short_name
-from fhir_coder.terminology.table import Header
+from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells, RowReader, short_name
+from fhir_coder.terminology.table import Header, Row
 
 MOST_FAULTS = 200
 """Faults after which a file is not read on: it is another file than was meant."""
@@ -65,7 +65,8 @@ def charge_master(source: Source) -> Draft:
     header = Header(
         "charge-master", "Charge master", Kind.CHARGE, System.LOCAL, systems, str(source.on), licence=_LICENCE
     )
-    return Draft(header, _rows(file, columns, records, faults), faults)
+    reader = RowReader(file, header, "", faults)
+    return Draft(header, _rows(reader, columns, records), faults)
 
 
 _LICENCE = "the site's own; CPT and CDT codes in it under the site's licences"
@@ -85,25 +86,25 @@ def _column(title: str) -> str:
     return next((name for name, words in KNOWN_AS.items() if plain in (name.replace("_", " "), *words)), "")
 
 
-def _rows(
-    file: str, columns: Sequence[str], records: Iterator[tuple[int, list[str]]], faults: list[Fault]
-) -> Iterator[Cells]:
+def _rows(reader: RowReader, columns: Sequence[str], records: Iterator[tuple[int, list[str]]]) -> Iterator[Cells]:
+    """The cells of each line, which is read as a row at once: so the faults name the lines of the charge master."""
+    by_code: dict[str, list[Row]] = {}
     for line, values in records:
-        if len(faults) >= MOST_FAULTS:
-            faults.append(Fault(file, line, "", f"{MOST_FAULTS} faults before this line: the rest was not read"))
+        reader.line = line
+        if len(reader.faults) >= MOST_FAULTS:
+            reader.fault("", f"{MOST_FAULTS} faults before this line: the rest was not read")
             return
         if len(values) != len(columns):
-            faults.append(
-                Fault(file, line, "", f"{len(values)} cells where the first line names {len(columns)} columns")
-            )
+            reader.fault("", f"{len(values)} cells where the first line names {len(columns)} columns")
             continue
         cells = {name: value for name, value in zip(columns, values, strict=True) if name and value}
-        if not cells.get("source_code"):
-            faults.append(Fault(file, line, "source_code", "empty"))
-        elif _complete(cells):
+        if not _complete(cells):
+            reader.fault("target_code", "not the form of a HCPCS, CPT, CDT or ICD-10-PCS code")
+        elif row := reader.row(line, cells):
+            by_code.setdefault(row.source_code, []).append(row)
             yield cells
-        else:
-            faults.append(Fault(file, line, "target_code", "not the form of a HCPCS, CPT, CDT or ICD-10-PCS code"))
+    for of_code in by_code.values():
+        reader.compare(of_code)
 
 
 def _complete(cells: Cells) -> bool:

@@ -4,39 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import combinations
+from itertools import combinations, dropwhile
 from pathlib import Path
 
 from fhir_coder.errors import Fault
-from fhir_coder.model import SYSTEM_TITLES, Kind, System, Validity
+from fhir_coder.model import ICD10_BEGAN, SYSTEM_TITLES, Kind, System, Validity
 from fhir_coder.terminology.check_digits import has_check_digit, is_loinc, is_npi
-from fhir_coder.terminology.codesets import ICD10_BEGAN, CodeSets
+from fhir_coder.terminology.codesets import CodeSets
 from fhir_coder.terminology.conditions import covers
 from fhir_coder.terminology.csv_table import header_file
 from fhir_coder.terminology.loading import read_layers
+from fhir_coder.terminology.names import NO_NAMES, Names, unknown_name
 from fhir_coder.terminology.seventh import LACKS_SEVENTH, with_seventh
 from fhir_coder.terminology.table import EVERY_DAY, Days, MappingTable, Row
 from fhir_coder.terminology.tables import Tables, equal_rows_of
 
 
-def check_tables(folders: Sequence[Path], codesets: CodeSets, on: date) -> list[Fault]:
+def check_tables(folders: Sequence[Path], codesets: CodeSets, on: date, names: Names = NO_NAMES) -> list[Fault]:
     """List everything wrong with the tables of the folders: faults of loading first, then what the sound tables say.
 
-    Every target must be valid on every day its row counts, up to `on`.
+    Every target must be valid on every day its row counts, up to `on`. A payer or feed that is none of `names` is
+    warned of.
     """
     layers, faults = read_layers(folders)
     for table in (table for layer in layers for table in layer):
-        faults += check_table(table, codesets, on)
+        faults += check_table(table, codesets, on, names)
     for together in Tables(layers).asked_together():
         faults += _rivalries(together)
     return faults
 
 
 def check_use(
-    layers: Sequence[Sequence[MappingTable]], tables: Sequence[MappingTable], codesets: CodeSets, on: date
+    layers: Sequence[Sequence[MappingTable]],
+    tables: Sequence[MappingTable],
+    codesets: CodeSets,
+    on: date,
+    names: Names = NO_NAMES,
 ) -> list[Fault]:
     """List what is wrong with tables that are to be used in these layers: in themselves, and beside the others."""
-    faults = [fault for table in tables for fault in check_table(table, codesets, on)]
+    faults = [fault for table in tables for fault in check_table(table, codesets, on, names)]
     versions = {table.version for table in tables}
     for together in Tables(layers).asked_together():
         for new in (table for table in together if table.version in versions):
@@ -51,12 +57,13 @@ def _rivalries(together: Sequence[MappingTable]) -> Iterator[Fault]:
         yield Fault(one.file, row.line, "priority", text)
 
 
-def check_table(table: MappingTable, codesets: CodeSets, on: date) -> list[Fault]:
+def check_table(table: MappingTable, codesets: CodeSets, on: date, names: Names = NO_NAMES) -> list[Fault]:
     """List what is wrong with what a sound table says, in the order of its lines."""
     faults: list[Fault] = []
     for of_code in table.by_code():
         faults += [fault for row in of_code for fault in _row_faults(table, row, codesets, on)]
         faults += _never_reached(table, of_code)
+        faults += [fault for row in of_code for fault in _name_warnings(table, row, names)]
     if not table.header.licence:
         header = header_file(Path(table.file))
         faults.append(Fault(header, 0, "licence", "missing: say under which terms the table may be used"))
@@ -83,17 +90,26 @@ def _row_faults(table: MappingTable, row: Row, codesets: CodeSets, on: date) -> 
         yield Fault(table.file, row.line, "note", "empty: needs-detail says here what is missing")
     if row.target and table.kind is not Kind.CONCEPT:
         column = "source_code" if table.kind is Kind.FEE else "target_code"
-        for text, is_warning in _target_faults(row, codesets, _days(table, row, on)):
+        for text, is_warning in _target_faults(row, codesets, *_days(table, row, on)):
             yield Fault(table.file, row.line, column, text, is_warning)
 
 
-def _days(table: MappingTable, row: Row, on: date) -> tuple[date, ...]:
-    """The days to check; a publisher's row without dates is of its edition's time, which is now."""
+def _name_warnings(table: MappingTable, row: Row, names: Names) -> Iterator[Fault]:
+    """A row of a misspelt name never fits, and the rows after it decide: the table may also be of several sites."""
+    for condition, name in (("payer", row.conditions.payer), ("feed", row.conditions.feed)):
+        if rule := unknown_name(condition, name, names):
+            yield Fault(table.file, row.line, condition, rule, is_warning=True)
+
+
+def _days(table: MappingTable, row: Row, on: date) -> tuple[tuple[date, ...], bool]:
+    """The days to check, and whether the row is of an edition: a publisher's, without dates of its own."""
     is_of_edition = table.header.layer == "base" and row.conditions.valid_from is None
-    return (on,) if is_of_edition else days_to_check(row, on, table.days)
+    return days_to_check(row, on, table.days), is_of_edition
 
 
-def _target_faults(row: Row, codesets: CodeSets, days: tuple[date, ...]) -> Iterator[tuple[str, bool]]:
+def _target_faults(
+    row: Row, codesets: CodeSets, days: tuple[date, ...], is_of_edition: bool
+) -> Iterator[tuple[str, bool]]:
     """What is wrong with a row's target on some of these days, each with whether it is only a warning."""
     if row.target is None:
         return
@@ -104,7 +120,7 @@ def _target_faults(row: Row, codesets: CodeSets, days: tuple[date, ...]) -> Iter
         if not row.sevenths:
             return  # a person chooses: any 7th character may be right
         code = with_seventh(row.target, row.sevenths[0]).code
-    judged = [(day, codesets.validity(system, code, day)) for day in days]
+    judged = _judged((system, code), codesets, days, is_of_edition)
     invalid = [day for day, validity in judged if validity is Validity.INVALID]
     valid = [day for day, validity in judged if validity is Validity.VALID]
     if invalid and valid and valid[-1] < invalid[0]:
@@ -113,6 +129,19 @@ def _target_faults(row: Row, codesets: CodeSets, days: tuple[date, ...]) -> Iter
     elif invalid:
         when = f"from {invalid[0]} to {invalid[-1]}" if len(invalid) > 1 else f"on {invalid[0]}"
         yield f"not a valid {SYSTEM_TITLES.get(system, 'code')} code {when}", False
+
+
+def _judged(
+    code: tuple[str, str], codesets: CodeSets, days: tuple[date, ...], is_of_edition: bool
+) -> list[tuple[date, Validity]]:
+    """What a code is on some days. An edition is of its own time: a code may begin within these days, or have ended."""
+    last = (days[-1], codesets.validity(*code, days[-1]))
+    if is_of_edition and last[1] is not Validity.INVALID:
+        return [last]
+    judged = [(day, codesets.validity(*code, day)) for day in days]
+    if not is_of_edition:
+        return judged
+    return list(dropwhile(lambda one: one[1] is not Validity.VALID, judged)) or [last]
 
 
 def _last_day(codesets: CodeSets, code: tuple[str, str], valid: date, invalid: date) -> date:

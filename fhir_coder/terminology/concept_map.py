@@ -29,7 +29,7 @@ ASKED = (
     *("sex", "age", "encounter_class", "care_setting", "payer", "feed", "laterality", "use", "with"),
     *("valid_from", "valid_to"),
 )
-BROUGHT = ("modifiers", "units", "administration", "revenue_code", "unit_price")
+BROUGHT = ("modifiers", "units", "administration", "revenue_code", "administration_revenue_code", "unit_price")
 _ORDERED = ("priority", "group", "seventh_character")
 _PLAIN_KEYS = ("title", "version", "publisher", "copyright", "name", "id", "date")
 _HEADER_KEYS = ("kind", "valid_from", "valid_to", "source", "note", "when_unknown", "equal_rows", "layer")
@@ -183,6 +183,8 @@ class _Reading:
         self.faults.append(Fault(self.file, 0, path, text))
 
     def rows(self, resource: Json) -> list[Cells]:
+        if resource.get("status") == "retired":
+            self.fault("ConceptMap.status", "retired: its publisher has taken it out of use")
         self.attributes = {one.get("code", ""): one.get("uri", "") for one in resource.get("additionalAttribute", ())}
         rows: list[Cells] = []
         for number, group in enumerate(resource.get("group", ())):
@@ -192,6 +194,9 @@ class _Reading:
                 self.fault(f"{path}.source", "missing: whose codes are these?")
             self.sources |= {source: None} if source else {}
             self.targets |= {target: None} if target else {}
+            if group.get("unmapped"):
+                text = "a code for all that the map does not name would be a guess: remove it, such codes are gaps"
+                self.fault(f"{path}.unmapped", text)
             for place, element in enumerate(group.get("element", ())):
                 rows += self._element(f"{path}.element[{place}]", element, target)
         if not rows and not self.faults:

@@ -13,10 +13,16 @@ from fhir_coder.errors import Fault, TableError
 from fhir_coder.terminology.compiled import compiled_rows
 from fhir_coder.terminology.header import read_header
 from fhir_coder.terminology.rows import RowReader
-from fhir_coder.terminology.table import Header, MappingTable, Row, Rows
+from fhir_coder.terminology.table import MappingTable, Row, Rows
 
 COMPILED_FROM = 256 * 1024
 """A CSV of this many bytes or more is kept in a database file; a smaller one is read faster than one is opened."""
+
+NOT_UTF8 = "not UTF-8: save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
+"""What is said of a text in another character set: which one it is nobody can tell, and a guess would change names."""
+
+LONGEST_LINE = 1 << 20
+"""Characters of a line: no row comes near it."""
 
 _PIECE = 1 << 20
 
@@ -57,11 +63,6 @@ def header_file(table: Path) -> str:
     return str(table if table.suffix == ".json" else table.with_suffix(".toml"))
 
 
-def table_of(header: Header, file: str, rows: Iterable[Row], version: str = "") -> MappingTable:
-    """A table of rows that are at hand."""
-    return MappingTable(header, file, str(Path(file).parent), version or f"{header.id}@", _by_code(rows))
-
-
 def _rows_of(path: Path, reader: RowReader, digest: str, is_sound: bool) -> Rows:
     """All rows by code. Without a sound header nothing is kept, and the rows are read for their faults only."""
     if is_sound and path.stat().st_size >= COMPILED_FROM:
@@ -92,7 +93,7 @@ def read_rows(path: Path, reader: RowReader) -> Iterator[Row]:
                     if row := reader.row_of(number, columns, values):
                         yield row
         except UnicodeDecodeError:
-            reader.faults.append(Fault(str(path), _line_not_utf8(path), "", "not UTF-8"))
+            reader.faults.append(Fault(str(path), _line_not_utf8(path), "", NOT_UTF8))
 
 
 def csv_records(file: str, body: bytes, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
@@ -100,7 +101,7 @@ def csv_records(file: str, body: bytes, faults: list[Fault]) -> Iterator[tuple[i
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        faults.append(Fault(file, body.count(b"\n", 0, error.start) + 1, "", "not UTF-8"))
+        faults.append(Fault(file, body.count(b"\n", 0, error.start) + 1, "", NOT_UTF8))
         return
     yield from _records(file, io.StringIO(text, newline=""), faults)
 
@@ -109,9 +110,10 @@ def file_lines(path: Path, faults: list[Fault]) -> Iterator[tuple[int, str]]:
     """Yield the lines of a UTF-8 text of any size that are not blank, with their numbers."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            yield from ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, start=1) if line.strip())
+            lines = enumerate(_lines(str(path), stream, faults), start=1)
+            yield from ((number, line.rstrip("\r\n")) for number, line in lines if line.strip())
     except UnicodeDecodeError:
-        faults.append(Fault(str(path), _line_not_utf8(path), "", "not UTF-8"))
+        faults.append(Fault(str(path), _line_not_utf8(path), "", NOT_UTF8))
     except OSError:
         faults.append(Fault(str(path), 0, "", "cannot be read"))
 
@@ -122,19 +124,30 @@ def file_records(path: Path, faults: list[Fault]) -> Iterator[tuple[int, list[st
         with path.open(encoding="utf-8-sig", newline="") as stream:
             yield from _records(str(path), stream, faults)
     except UnicodeDecodeError:
-        faults.append(Fault(str(path), _line_not_utf8(path), "", "not UTF-8"))
+        faults.append(Fault(str(path), _line_not_utf8(path), "", NOT_UTF8))
     except OSError:
         faults.append(Fault(str(path), 0, "", "cannot be read"))
 
 
 def _records(file: str, stream: TextIO, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(stream, strict=True)
+    reader = csv.reader(_lines(file, stream, faults), strict=True)
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, [cell.strip() for cell in cells]
     except csv.Error as error:
         faults.append(Fault(file, reader.line_num, "", f"not CSV: {error}"))
+
+
+def _lines(file: str, stream: TextIO, faults: list[Fault]) -> Iterator[str]:
+    """Lines up to the first that is longer than any of a table: a file of another kind may be one line of gigabytes."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            faults.append(Fault(file, number, "", f"a line of more than {LONGEST_LINE:,} characters"))
+            return
+        yield line
 
 
 def _line_not_utf8(path: Path) -> int:

@@ -18,7 +18,7 @@ from fhir_coder.model import Kind, System
 from fhir_coder.terminology.draft import Draft, Source
 from fhir_coder.terminology.eras import icd9_dotted
 from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells
-from fhir_coder.terminology.table import Header
+from fhir_coder.terminology.table import EQUIVALENT, Header
 
 _LINE = re.compile(r"([^\s,]+)(?:\s+|,)([^\s,]+)(?:\s+|,)([01])([01])([01])(\d)(\d)")
 _TITLES = re.compile(r"icd_?9\w*,icd_?10\w*,flags?", re.IGNORECASE)
@@ -124,7 +124,7 @@ def _of_code(lines: list[_Line], kind: Kind) -> Iterator[Cells]:
             "source_code": icd9_dotted(same[0].source, kind),
             "target_code": _dotted(target, kind) or NEEDS_DETAIL,
             "group": str(group) if group > 1 else "",
-            "relationship": "" if same[0].is_approximate or not target else "equivalent",
+            "relationship": "" if same[0].is_approximate or not target else EQUIVALENT,
             "note": _note(same, len(scenarios)),
         }
 

@@ -1,9 +1,9 @@
 """Importing the year conversion of ICD-10-CM (or ICD-10-PCS): which codes came in the place of those that ended.
 
 A line is the present code, the fiscal year or day from which it holds, and the code or codes before it, with tabs or
-commas between. The table says what to use instead of an ended code. Coding does not ask it: a code that came as a
-billing code goes on the claim as it came, and the edits say that it has ended. Where a code was split, all are listed
-and a person chooses.
+commas between. The table says what to use instead of an ended code. Coding asks it only where the settings say so, and
+only for an ended code in whose place exactly one came; otherwise a code that came as a billing code goes on the claim
+as it came, and the edits say that it has ended. Where a code was split, all are listed and a person chooses.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from datetime import date
 
 from fhir_coder.errors import Fault, TableError
-from fhir_coder.model import Kind, System
+from fhir_coder.model import Kind, System, Validity
+from fhir_coder.terminology.codesets import CodeSets
 from fhir_coder.terminology.csv_table import file_lines
 from fhir_coder.terminology.draft import Draft, Source
 from fhir_coder.terminology.rows import Cells
-from fhir_coder.terminology.table import BROADER, Header
+from fhir_coder.terminology.table import BROADER, EQUIVALENT, Header
 
 _ICD10CM = re.compile(r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
 _ICD10PCS = re.compile(r"(?=.*\d)[0-9A-HJ-NP-Z]{7}")
 _YEAR = re.compile(r"20\d\d")
 _DAY = re.compile(r"(\d{1,2})/(\d{1,2})/(20\d\d)|(20\d\d)-(\d\d)-(\d\d)")
+_SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MOST_FAULTS = 200
 
 
@@ -49,7 +51,7 @@ def icd10_conversion(source: Source) -> Draft:
         faults.append(Fault(file, 0, "", "codes of ICD-10-CM and of ICD-10-PCS: bring them as two files"))
     if faults:
         raise TableError(file, faults)
-    return Draft(_header(source, all(is_pcs)), _rows(steps), faults)
+    return Draft(_header(source, all(is_pcs)), _rows(steps, source.code_sets), faults)
 
 
 def _header(source: Source, is_pcs: bool) -> Header:
@@ -117,16 +119,30 @@ def _first_day(text: str) -> date | None:
         return None
 
 
-def _rows(steps: Sequence[_Step]) -> Iterator[Cells]:
+def _rows(steps: Sequence[_Step], code_sets: CodeSets) -> Iterator[Cells]:
     split = Counter((step.old, step.on) for step in steps)
     joined = Counter((step.new, step.on) for step in steps)
     for step in sorted(steps, key=lambda one: (one.old, one.on, one.new)):
-        is_split = split[step.old, step.on] > 1
-        is_one_to_one = not is_split and joined[step.new, step.on] == 1
+        note = ""
+        if split[step.old, step.on] > 1:
+            note = "the code was split: choose by what the record says"
+        elif _has_siblings(step, code_sets):
+            note = "the file names one code, but others came in its place too: choose by what the record says"
+        is_one_to_one = not note and joined[step.new, step.on] == 1
         yield {
             "source_code": step.old,
             "target_code": step.new,
             "valid_from": str(step.on),
-            "relationship": "equivalent" if is_one_to_one else BROADER if is_split else "",
-            "note": "the code was split: choose by what the record says" if is_split else "",
+            "relationship": EQUIVALENT if is_one_to_one else BROADER if note else "",
+            "note": note,
         }
+
+
+def _has_siblings(step: _Step, code_sets: CodeSets) -> bool:
+    """Whether the ended code became the heading of more billable codes than the one that the file names."""
+    if not step.new.startswith(step.old):
+        return False
+    siblings = (f"{step.new[:-1]}{sign}" for sign in _SIGNS)
+    return any(
+        code_sets.validity(System.ICD10CM, one, step.on) is Validity.VALID for one in siblings if one != step.new
+    )

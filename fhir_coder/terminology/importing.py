@@ -87,7 +87,7 @@ def import_table(
         file = made / f"{header.id}.csv"
         _write_rows(file, draft.rows, source.tell)
         if draft.faults:
-            raise TableError(str(source.path), draft.faults)
+            raise TableError(str(source.path), sorted(draft.faults, key=lambda fault: fault.line))
         file.with_suffix(".toml").write_text(header_text(header), encoding="utf-8")
         source.tell("checking the rows")
         new, faults = read_table(file)

@@ -20,12 +20,13 @@ def load_tables(
     ids: Collection[str] | None = None,
     when_unknown: str = "gap",
     judge: Judge | None = None,
+    replaces_ended: bool = False,
 ) -> Tables:
     """Load the tables of all folders, the first folder's going before the next one's.
 
     `ids` names the tables to use; None uses all. `when_unknown` holds for tables whose header does not say it. With
-    `judge` a target that its code set does not have on the day of service is a gap. Raises TableError with every fault
-    of every table.
+    `judge` a target that its code set does not have on the day of service is a gap, and with `replaces_ended` a billing
+    code that had ended by then may be replaced. Raises TableError with every fault of every table.
     """
     reading = Reading(when_unknown)
     layers, faults = read_layers(folders, reading)
@@ -37,15 +38,18 @@ def load_tables(
     if faults:
         raise TableError("the set of mapping tables", faults)
     state = max((read_history(folder).state for folder in folders), default=0)
-    return Tables(layers, judge, state, partial(_load_past, tuple(folders), when_unknown, judge))
+    past = partial(_load_past, tuple(folders), when_unknown, judge, replaces_ended)
+    return Tables(layers, judge, state, past, replaces_ended)
 
 
-def _load_past(folders: Sequence[Path], when_unknown: str, judge: Judge | None, state: int) -> Tables:
+def _load_past(
+    folders: Sequence[Path], when_unknown: str, judge: Judge | None, replaces_ended: bool, state: int
+) -> Tables:
     """The tables as they were after an activation. Raises TableError."""
     layers, faults = read_layers(folders, Reading(when_unknown, state))
     if faults:
         raise TableError("the set of mapping tables that a claim was made with", faults)
-    return Tables(layers, judge, state)
+    return Tables(layers, judge, state, replaces_ended=replaces_ended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from fhir_coder.errors import Fault, TableError
 from fhir_coder.model import Kind, System, Validity
 from fhir_coder.terminology.check_digits import has_check_digit
 from fhir_coder.terminology.conditions import age_text
+from fhir_coder.terminology.csv_table import NOT_UTF8
 from fhir_coder.terminology.draft import Draft, Source
 from fhir_coder.terminology.nlm_rule import parse_rule
 from fhir_coder.terminology.rows import NEEDS_DETAIL, Cells
@@ -178,7 +179,7 @@ class _Reading:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
-            self.fault(number, "", "not UTF-8")
+            self.fault(number, "", NOT_UTF8)
             return []
         return text.split("\t") if text else []
 

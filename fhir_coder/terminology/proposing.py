@@ -11,16 +11,17 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from fhir_coder.errors import Fault, FhirCoderError, TableError
-from fhir_coder.model import Coding, CodingContext, Kind, System
+from fhir_coder.model import ICD10_BEGAN, Coding, CodingContext, Kind, System
 from fhir_coder.terminology.charge_master import billing_system
 from fhir_coder.terminology.check import check_use
-from fhir_coder.terminology.codesets import ICD10_BEGAN, CodeSets
+from fhir_coder.terminology.codesets import CodeSets
 from fhir_coder.terminology.csv_table import read_table
 from fhir_coder.terminology.exporting import csv_text
 from fhir_coder.terminology.header import header_text, system_uri
@@ -116,25 +117,57 @@ def propose(folder: Path, proposal: Proposal, code_sets: CodeSets, on: date) -> 
     Raises TableError with everything that `tables check` would say of the row: nothing is written then.
     """
     name = table_id(proposal.kind, proposal.system)
-    in_use, faults = read_folder(folder)
-    if faults:
-        raise TableError("the set of mapping tables", faults)
-    active = next((table for table in in_use if table.id == name), None)
-    known = _cells_of_table(active)
+    known = _cells_of_table(_in_use(folder, name))
     waiting = [cells for cells in _waiting(folder, name) if cells not in known]
-    rows = [*known, *waiting, proposal.cells]
-    with tempfile.TemporaryDirectory(dir=_made(folder), prefix=".making-") as made:
-        file = Path(made) / f"{name}.csv"
-        header = replace(active.header, version=str(on)) if active else _header(name, proposal, on)
-        file.write_text(csv_text(rows), encoding="utf-8", newline="")
-        file.with_suffix(".toml").write_text(header_text(header), encoding="utf-8")
-        others = [table for table in in_use if table.id != name]
-        _must_be_sound(file, others, code_sets, on)
+    with drafted(folder, [*(Proposal(proposal.kind, proposal.system, one) for one in waiting), proposal], on) as draft:
+        draft.must_be_sound(code_sets, on)
         for suffix in (".csv", ".toml"):
-            shutil.move(file.with_suffix(suffix), folder / PROPOSED / f"{name}{suffix}")
+            shutil.move(draft.file.with_suffix(suffix), folder / PROPOSED / f"{name}{suffix}")
     table, _ = read_table(folder / PROPOSED / f"{name}.csv")
     assert table is not None, "what was sound before it was moved"
-    return Proposed(table, len(rows) + 1, len(waiting) + 1)
+    return Proposed(table, len(known) + len(waiting) + 2, len(waiting) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A table as it would be with proposed rows, in a file nobody else reads; `others` are the tables beside it."""
+
+    file: Path
+    others: tuple[MappingTable, ...]
+
+    def must_be_sound(self, code_sets: CodeSets, on: date) -> None:
+        """Raise TableError with everything that `tables check` would say of the proposed rows."""
+        _must_be_sound(self.file, self.others, code_sets, on)
+
+
+@contextmanager
+def drafted(folder: Path, proposals: Sequence[Proposal], on: date) -> Iterator[Draft]:
+    """The table of a folder that proposed rows, all of one table, go to: with its rows in use and these.
+
+    Its file is there until the block ends. Raises TableError where the folder's tables have faults.
+    """
+    first = proposals[0]
+    name = table_id(first.kind, first.system)
+    tables = _tables_of(folder)
+    active = next((table for table in tables if table.id == name), None)
+    with tempfile.TemporaryDirectory(dir=_made(folder), prefix=".making-") as made:
+        file = Path(made) / f"{name}.csv"
+        header = replace(active.header, version=str(on)) if active else _header(name, first, on)
+        rows = [*_cells_of_table(active), *(one.cells for one in proposals)]
+        file.write_text(csv_text(rows), encoding="utf-8", newline="")
+        file.with_suffix(".toml").write_text(header_text(header), encoding="utf-8")
+        yield Draft(file, tuple(table for table in tables if table.id != name))
+
+
+def _tables_of(folder: Path) -> list[MappingTable]:
+    tables, faults = read_folder(folder)
+    if faults:
+        raise TableError("the set of mapping tables", faults)
+    return tables
+
+
+def _in_use(folder: Path, name: str) -> MappingTable | None:
+    return next((table for table in _tables_of(folder) if table.id == name), None)
 
 
 def table_id(kind: Kind, system: str) -> str:

@@ -12,6 +12,7 @@ from datetime import date
 from fhir_coder.model import CodingContext, Kind
 from fhir_coder.terminology.conditions import LATERALITIES, SEXES, USES
 from fhir_coder.terminology.header import parse_date, system_uri
+from fhir_coder.terminology.names import NO_NAMES, Names, unknown_name
 from fhir_coder.terminology.tables import Tables
 from fhir_coder.terminology.translate import ASKED_KINDS, born, chart_codes, episode_of
 
@@ -58,16 +59,26 @@ class Question:
 
 
 def read_question(
-    tables: Tables, system: str, said: Mapping[str, str], recorded: Sequence[str], today: date
+    tables: Tables,
+    system: str,
+    said: Mapping[str, str],
+    recorded: Sequence[str],
+    today: date,
+    names: Names = NO_NAMES,
 ) -> Question:
     """Read the words `said`; `recorded` are further codes of the chart, those that name no system are of `system`.
 
-    Raises UnclearError.
+    `names` are those that payers and feeds have. Raises UnclearError.
     """
+    for name in names:
+        if rule := unknown_name(name, said.get(name, ""), names):
+            raise UnclearError(name, rule)
     for name, words in CHOSEN_FROM.items():
         if said.get(name, "") not in ("", *words):
             raise UnclearError(name, f"write {', '.join(words[:-1])} or {words[-1]}")
     day, visit_class, kind = _day(said.get("date", ""), today), said.get("class", ""), said.get("kind", "")
+    if visit_class != visit_class.upper():
+        raise UnclearError("class", "a code of v3-ActCode, in capitals: AMB, EMER, IMP ...")
     context = CodingContext(
         service_date=day,
         sex=said.get("sex", ""),

@@ -50,6 +50,7 @@ COLUMNS = (
     "administration",
     "seventh_character",
     "revenue_code",
+    "administration_revenue_code",
 )
 """The columns of a table's CSV. A site's table may leave out those it does not need, in any order."""
 
@@ -67,7 +68,7 @@ _CONDITIONAL = (
     *("sex", "age", "encounter_class", "payer", "priority", "valid_from", "valid_to"),
     *("care_setting", "feed", "laterality", "use", "with", "group"),
 )
-_BRINGING = ("modifiers", "units", "administration", "revenue_code")
+_BRINGING = ("modifiers", "units", "administration", "revenue_code", "administration_revenue_code")
 _GROUPED = frozenset({Kind.DIAGNOSIS, Kind.PROCEDURE, Kind.IMMUNIZATION, Kind.VISIT})
 _PLACE = re.compile(r"\d{2}")
 _REVENUE = re.compile(r"\d{4}")
@@ -291,14 +292,18 @@ class RowReader:
         modifiers = cells["modifiers"].split()
         if len(modifiers) > MAX_MODIFIERS or not all(map(_MODIFIER.fullmatch, modifiers)):
             self.fault("modifiers", f"not up to {MAX_MODIFIERS} modifiers of two characters, with blanks between them")
-        if cells["revenue_code"] and not _REVENUE.fullmatch(cells["revenue_code"]):
-            self.fault("revenue_code", "not a revenue code: four digits, with the zero in front")
+        for name in ("revenue_code", "administration_revenue_code"):
+            if cells[name] and not _REVENUE.fullmatch(cells[name]):
+                self.fault(name, "not a revenue code: four digits, with the zero in front")
         given = cells["administration"]
+        if cells["administration_revenue_code"] and not given:
+            self.fault("administration_revenue_code", "the row names no administration code")
         return Brings(
             tuple(_modifier(code) for code in modifiers),
             self._units(cells["units"]),
             self._named(given, System.HCPCS, "administration") if given else None,
             cells["revenue_code"],
+            cells["administration_revenue_code"],
         )
 
     def _units(self, text: str) -> Decimal:
@@ -386,6 +391,7 @@ def _brought(brings: Brings) -> Cells:
         "units": str(brings.units) if brings.units != 1 else "",
         "administration": f"{short_name(given.system)}|{given.code}" if given else "",
         "revenue_code": brings.revenue_code,
+        "administration_revenue_code": brings.given_revenue_code,
     }
 
 

@@ -21,7 +21,10 @@ RELATED = "related-to"
 BROADER = "source-is-broader-than-target"
 """The relationship of a row whose target says more than the source: a person confirms it."""
 
-RELATIONSHIPS = ("equivalent", "source-is-narrower-than-target", BROADER, RELATED)
+EQUIVALENT = "equivalent"
+"""The relationship of a row whose target means the same as its source."""
+
+RELATIONSHIPS = (EQUIVALENT, "source-is-narrower-than-target", BROADER, RELATED)
 """How the target of a row may relate to its source. `not-related-to` has no target: `needs-detail`."""
 
 WHEN_UNKNOWN = ("gap", "default-row")
@@ -36,13 +39,14 @@ LAYERS = ("payer", "site", "base")
 class Brings:
     """What a row adds to its target: modifiers, billed units for one of the source, and the code of giving it.
 
-    `revenue_code` is that of the line on an institutional claim.
+    `revenue_code` is that of the line on an institutional claim, `given_revenue_code` that of the line of giving it.
     """
 
     modifiers: tuple[Coding, ...] = ()
     units: Decimal = Decimal(1)
     administration: Coding | None = None
     revenue_code: str = ""
+    given_revenue_code: str = ""
 
 
 NOTHING_MORE = Brings()

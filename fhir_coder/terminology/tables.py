@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import date
@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import combinations
 
 from fhir_coder.model import (
-    SYSTEM_TITLES,
+    ICD10_BEGAN,
     Choice,
     Coding,
     CodingContext,
@@ -19,14 +19,27 @@ from fhir_coder.model import (
     Gap,
     Kind,
     Origin,
+    System,
     Trace,
     Validity,
 )
 from fhir_coder.terminology.conditions import overlap
 from fhir_coder.terminology.eras import KEPT_PLANS, Era, eras_of
+from fhir_coder.terminology.gap_texts import (
+    BEFORE_ICD10,
+    NO_ROW_TEXTS,
+    advice,
+    detail,
+    display,
+    listed,
+    place,
+    target_not_valid_text,
+    undecided_text,
+)
 from fhir_coder.terminology.seventh import LACKS_SEVENTH, with_seventh
 from fhir_coder.terminology.table import (
     BROADER,
+    EQUIVALENT,
     MappingTable,
     Row,
     Undecided,
@@ -34,6 +47,8 @@ from fhir_coder.terminology.table import (
 )
 
 _NOWHERE = Origin("", "")
+_CONVERTED = {System.ICD10CM: Kind.DIAGNOSIS, System.ICD10PCS: Kind.PROCEDURE}
+_REPLACED = "the code sent had ended before the day of service"
 
 _GAP_ORDER = ("no_code", "no_system", "no_table", "no_row")
 """Gaps that say less the further left; any other reason says more, because rows for the code exist."""
@@ -65,6 +80,7 @@ class Tables:
 
     The day of service picks the version of each table. `judge` says whether a target is valid on that day. `state` is
     the number of the newest activation in the site's folder, and `past` loads the tables as they were after another.
+    `replaces_ended`: a billing code that has ended may be replaced (`in_its_place`).
     """
 
     def __init__(
@@ -73,12 +89,14 @@ class Tables:
         judge: Judge | None = None,
         state: int = 0,
         past: Callable[[int], Tables] | None = None,
+        replaces_ended: bool = False,
     ) -> None:
         self._layers = tuple(tuple(layer) for layer in layers)
         self._eras = eras_of(self._layers)
         self._begins = [era.begins for era in self._eras]
         self._concepts = _concepts(self._layers)
         self._judge, self.state, self._past = judge, state, past
+        self._replaces_ended = replaces_ended
         self._judged: dict[tuple[str, str, date], bool] = {}
         self._past_tables: dict[int, Tables] = {}
         self._next: Tables | None = None
@@ -95,7 +113,7 @@ class Tables:
 
     def with_layers(self, layers: Sequence[Sequence[MappingTable]]) -> Tables:
         """Other tables in the place of these, with the same judge and the same past."""
-        return Tables(layers, self._judge, self.state, self._past)
+        return Tables(layers, self._judge, self.state, self._past, self._replaces_ended)
 
     def as_of(self, states: Collection[int]) -> Tables:
         """The tables as they were after some activations: what the earliest leaves open the next one decides.
@@ -179,6 +197,27 @@ class Tables:
             return self._next.price(code, context, origin) if self._next else None
         return found[0].unit_price, _trace(found[0], code, origin)
 
+    def in_its_place(self, code: Coding, context: CodingContext, origin: Origin) -> Choice | None:
+        """The code that came in the place of a billing code that had ended before the day of service.
+
+        Only where a conversion table names exactly one, step by step, and calls each equivalent; None otherwise.
+        """
+        kind, on = _CONVERTED.get(code.system), context.service_date
+        if not self._replaces_ended or self._judge is None or kind is None or on is None:
+            return None
+        steps: dict[str, Row] = {}
+        current = code
+        while not self._is_valid(current, on):
+            found = self._fitting(kind, current, context)
+            if current.code in steps or found is None or isinstance(found, Undecided) or not _is_one_to_one(found):
+                return None
+            steps[current.code] = found[0]
+            current = found[0].target or current
+        if not steps or current.system != code.system:
+            return None
+        trace = _trace(list(steps.values())[-1], code, origin, current)
+        return Choice(current, replace(trace, note=f"{_REPLACED}; {trace.note}" if trace.note else _REPLACED))
+
     def concept(self, table_id: str) -> dict[str, str]:
         """Give a concept table's codes and answers (`v2-sex`), the site's before the shipped; empty where absent."""
         return dict(self._concepts.get(table_id, {}))
@@ -229,28 +268,29 @@ class Tables:
         found = self._fitting(kind, coding, context)
         if found is None:
             reason = self._why_no_row(kind, coding)
-            text = _TEXTS[reason](kind, coding.system)
+            text = NO_ROW_TEXTS[reason](kind, coding.system)
             return Gap(chart_key, origin, coding.system, coding.code, reason, text)
         if isinstance(found, Undecided):
-            rows, reason, text = found.rows, found.reason, _undecided(found)
+            rows, reason, text = found.rows, found.reason, undecided_text(found)
         else:
             rows = found
             problem = _problem(rows, context)
             if problem is None:
                 choice = _choice(rows, coding, context, origin)
-                problem = self._not_valid(choice, context.service_date)
+                problem = self._not_valid(choice, coding.system, context.service_date)
                 if problem is None:
                     return choice
             reason, text = problem
-        return Gap(chart_key, origin, coding.system, coding.code, reason, text, _display(rows))
+        return Gap(chart_key, origin, coding.system, coding.code, reason, text, display(rows))
 
-    def _not_valid(self, choice: Choice, on: date | None) -> tuple[str, str] | None:
+    def _not_valid(self, choice: Choice, source_system: str, on: date | None) -> tuple[str, str] | None:
         """Why a choice may not be billed on a day: a code of it that its code set does not have then."""
         if self._judge is None or on is None:
             return None
         for one in _flat(choice) if choice.also else (choice,):
             if one.code and not self._is_valid(one.code, on):
-                return _target_not_valid(one)
+                is_icd9 = source_system == System.ICD9CM and on < ICD10_BEGAN
+                return "target_not_valid", BEFORE_ICD10 if is_icd9 else target_not_valid_text(one)
         return None
 
     def _is_valid(self, code: Coding, on: date) -> bool:
@@ -270,6 +310,10 @@ class Tables:
         if not coding.system:
             return "no_system"
         return "no_row" if any((kind, coding.system) in era.sources for era in self._eras) else "no_table"
+
+
+def _is_one_to_one(rows: Sequence[Row]) -> bool:
+    return len(rows) == 1 and rows[0].relationship == EQUIVALENT and rows[0].target is not None
 
 
 def _answers(found: tuple[Row, ...] | Undecided | None) -> object:
@@ -328,7 +372,8 @@ def _choice(rows: Sequence[Row], source: Coding, context: CodingContext, origin:
         if target and target.code.endswith(LACKS_SEVENTH):
             target = with_seventh(target, context.episode)
         given = brings.administration
-        also = (Choice(given, _trace(row, source, origin, given)),) if given else ()
+        trace = _trace(row, source, origin, given)
+        also = (Choice(given, trace, revenue_code=brings.given_revenue_code),) if given else ()
         trace = _trace(row, source, origin, target)
         return Choice(target, trace, row.unit_price, brings.modifiers, brings.units, also, brings.revenue_code)
     choices = [_choice((row,), source, context, origin) for row in rows]
@@ -352,19 +397,19 @@ def _problem(rows: Sequence[Row], context: CodingContext) -> tuple[str, str] | N
     for row in rows:
         said = _row_problem(row, context)
         if said:
-            besides = [f"{one.target.code} (row {_place(one)})" for one in rows if one is not row and one.target]
+            besides = [f"{one.target.code} (row {place(one)})" for one in rows if one is not row and one.target]
             reason, text = said
-            return reason, f"{text} Beside it: {_and(besides)}." if besides else text
+            return reason, f"{text} Beside it: {listed(besides)}." if besides else text
     return None
 
 
 def _row_problem(row: Row, context: CodingContext) -> tuple[str, str] | None:
     if row.needs_detail:
-        return "needs_detail", _detail(row)
+        return "needs_detail", detail(row)
     if row.target and row.relationship == BROADER:
         return "needs_detail", (
-            f"Row {_place(row)} says {row.target.code}, which says more than the code sent: "
-            f"confirm it, or choose another.{_advice((row,))}"
+            f"Row {place(row)} says {row.target.code}, which says more than the code sent: "
+            f"confirm it, or choose another.{advice((row,))}"
         )
     if row.target and row.target.code.endswith(LACKS_SEVENTH) and context.episode not in tuple(row.sevenths):
         return _seventh_problem(row, row.target, context)
@@ -374,102 +419,13 @@ def _row_problem(row: Row, context: CodingContext) -> tuple[str, str] | None:
 def _seventh_problem(row: Row, target: Coding, context: CodingContext) -> tuple[str, str]:
     if context.episode or not row.sevenths:
         return "needs_detail", (
-            f"{target.code} (row {_place(row)}) needs a 7th character that says more than the episode of care: "
-            f"choose the code.{_advice((row,))}"
+            f"{target.code} (row {place(row)}) needs a 7th character that says more than the episode of care: "
+            f"choose the code.{advice((row,))}"
         )
     return "unknown_context", (
-        f"The episode of care is not known, and {target.code} (row {_place(row)}) needs it for its 7th character: "
-        f"choose the code.{_advice((row,))}"
+        f"The episode of care is not known, and {target.code} (row {place(row)}) needs it for its 7th character: "
+        f"choose the code.{advice((row,))}"
     )
-
-
-def _target_not_valid(choice: Choice) -> tuple[str, str]:
-    trace = choice.trace
-    title = SYSTEM_TITLES.get(trace.system, trace.system)
-    return "target_not_valid", (
-        f"Row {trace.table}:{trace.row} gives {trace.code}, which is not a valid {title} code on the day of service: "
-        "end the row and write one for the days after, or choose the code."
-    )
-
-
-def _advice(rows: Sequence[Row]) -> str:
-    notes = dict.fromkeys(row.note.rstrip(".") for row in rows if row.note)
-    return f" Advice of the table: {'; '.join(notes)}." if notes else ""
-
-
-def _place(row: Row) -> str:
-    return f"{row.table}:{row.line}"
-
-
-def _and(words: Sequence[str], joint: str = "and") -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"
-
-
-def _display(rows: Sequence[Row]) -> str:
-    return next((row.display for row in rows if row.display), "")
-
-
-def _detail(row: Row) -> str:
-    return row.note or f"Row {_place(row)} asks for more detail than was recorded; a person chooses the code."
-
-
-def _undecided(found: Undecided) -> str:
-    return _UNDECIDED_TEXTS[found.reason](found)
-
-
-def _text_unknown_context(found: Undecided) -> str:
-    verb = "is" if len(found.missing) == 1 else "are"
-    return (
-        f"The {_and(found.missing)} {verb} not known, and row {_place(found.rows[0])} asks for it: "
-        f"record the {_and(found.missing)} for the visit, or choose the code.{_advice(found.rows)}"
-    )
-
-
-def _text_ambiguous(found: Undecided) -> str:
-    places = _and([f"{_place(row)}{f' ({row.target.code})' if row.target else ''}" for row in found.rows])
-    return (
-        f"Rows {places} fit equally well with different answers: set their priorities, or choose the code."
-        f"{_advice(found.rows)}"
-    )
-
-
-def _text_no_row_fits(found: Undecided) -> str:
-    tables = _and(list(dict.fromkeys(row.table for row in found.rows)))
-    asked = dict.fromkeys(name for row in found.rows for name in row.conditions.asked())
-    return (
-        f"Table {tables} has rows for this code, but none fits the {_and(list(asked) or ['visit'])}: "
-        "correct the visit, add a row, or choose the code."
-    )
-
-
-_UNDECIDED_TEXTS: Mapping[str, Callable[[Undecided], str]] = {
-    "unknown_context": _text_unknown_context,
-    "ambiguous": _text_ambiguous,
-    "no_row_fits": _text_no_row_fits,
-}
-
-
-def _code_title(system: str) -> str:
-    title = SYSTEM_TITLES.get(system, "code of its system")
-    return title if "code" in title else f"{title} code"
-
-
-def _codes_title(system: str) -> str:
-    return _code_title(system).replace("code", "codes", 1)
-
-
-_TEXTS: Mapping[str, Callable[[Kind, str], str]] = {
-    "no_row": lambda kind, system: (
-        f"No {kind} table has a row for this {_code_title(system)}: add a row, or choose the code."
-    ),
-    "no_table": lambda kind, system: (
-        f"There is no {kind} table for {_codes_title(system)}: add one, or choose the code."
-    ),
-    "no_system": lambda kind, _: (
-        f"The sender named no code system for this {kind}: have the sender name it, or choose the code."
-    ),
-    "no_code": lambda kind, _: f"The sender gave words without a code for this {kind}: choose the code.",
-}
 
 
 def _says_more(gap: Gap) -> int:
@@ -477,12 +433,12 @@ def _says_more(gap: Gap) -> int:
 
 
 def _gap_without_code(kind: Kind, origin: Origin, chart_key: str) -> Gap:
-    return Gap(chart_key, origin, "", "", "no_code", _TEXTS["no_code"](kind, ""))
+    return Gap(chart_key, origin, "", "", "no_code", NO_ROW_TEXTS["no_code"](kind, ""))
 
 
 def _gap_between(choices: Sequence[Choice], origin: Origin, chart_key: str) -> Gap:
     first = choices[0]
-    rows = _and([f"{choice.trace.table}:{choice.trace.row}" for choice in choices])
+    rows = listed([f"{choice.trace.table}:{choice.trace.row}" for choice in choices])
     text = f"The codes sent for this mean different things to rows {rows}: correct the rows, or choose the code."
     source = first.trace.source
     display = next((choice.code.display for choice in choices if choice.code), "")

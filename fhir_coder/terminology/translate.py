@@ -21,6 +21,7 @@ EPISODE_TABLE = "episode-of-care"
 
 _ORIGIN = Origin("", "")
 _AGE = re.compile(r"(\d{1,4})([dmy]?)")
+_OLDEST = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def born(age: str, on: date) -> date:
     if not found:
         raise ValueError("not an age: write 70 for years, 3m for months, 10d for days")
     number, unit = int(found[1]), found[2] or "y"
+    if unit == "y" and number > _OLDEST:
+        raise ValueError("nobody is that old")
     try:
         return on - timedelta(days=number) if unit == "d" else _months_before(on, number * (12 if unit == "y" else 1))
     except (ValueError, OverflowError):

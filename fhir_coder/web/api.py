@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 
 from fhir_coder.intake.answer import FrameContent, answer_frame, frame_content, incoming_v2
 from fhir_coder.intake.desk import IntakeDesk
@@ -21,7 +22,8 @@ from fhir_coder.store.ledger import utc_now
 from fhir_coder.store.messages import Incoming, Kept
 from fhir_coder.web.auth import SecurityHeaders, token_needed
 from fhir_coder.web.body import HL7V2_TYPES, read_body
-from fhir_coder.web.console import console_routes
+from fhir_coder.web.console import ConsoleSite, console_routes
+from fhir_coder.web.console.site import PREFIX
 from fhir_coder.web.fhir_capability import Offer
 from fhir_coder.web.fhir_checks import FhirFeed
 from fhir_coder.web.fhir_routes import FhirPlace, fhir_routes, metadata_route, nothing_else
@@ -29,6 +31,7 @@ from fhir_coder.web.payer_routes import PayerAccess, jwks_route, notification_ro
 from fhir_coder.web.refusal import RefusalError, not_stored, refuse
 from fhir_coder.web.terminology_routes import openapi_route, terminology_routes
 from fhir_coder.web.terminology_service import Terminology
+from fhir_coder.web.work_routes import work_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,25 @@ class WebAccess:
     payers: PayerAccess | None = None
 
 
-def create_app(ledger: Ledger, desk: IntakeDesk, access: WebAccess, terminology: Terminology | None = None) -> FastAPI:
-    """The web application. `terminology`: the tables and code sets that others may ask too."""
+def create_app(
+    ledger: Ledger,
+    desk: IntakeDesk,
+    access: WebAccess,
+    terminology: Terminology | None = None,
+    console: ConsoleSite | None = None,
+) -> FastAPI:
+    """The web application. `terminology`: the tables and code sets that others may ask too; `console`: its pages."""
     web = FastAPI(title="fhir_coder", docs_url=None, redoc_url=None, openapi_url=None)
     web.add_middleware(SecurityHeaders)
     web.add_exception_handler(RefusalError, refuse)
     guard = [Depends(token_needed(access.token, with_basic=True))]
     web.include_router(_health_route(ledger, desk))
     web.include_router(_machine_routes(ledger), dependencies=guard)
-    web.include_router(console_routes(ledger), dependencies=guard)
+    if console:
+        web.include_router(_front_door(), dependencies=guard)
+        web.state.console = console
+        web.include_router(console_routes(), dependencies=guard)
+        web.include_router(work_routes(console), dependencies=guard)
     if access.payers:
         _include_payers(web, ledger, access.payers, access.max_body_bytes)
     if terminology:
@@ -81,6 +94,16 @@ def create_app(ledger: Ledger, desk: IntakeDesk, access: WebAccess, terminology:
         web.include_router(fhir_routes(place), prefix=prefix, dependencies=guarded)
         web.include_router(nothing_else(True, bool(asked)), prefix=prefix, dependencies=guarded)
     return web
+
+
+def _front_door() -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/")
+    def front_door(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{PREFIX}/", status_code=303)
+
+    return routes
 
 
 def _include_payers(web: FastAPI, ledger: Ledger, access: PayerAccess, limit: int) -> None:

@@ -53,6 +53,11 @@ def _given_token(header: str, *, with_basic: bool) -> bytes:
     return b""
 
 
+def actor_of(request: Request) -> str:
+    """Who asks, as events name them: who was logged in on the way here, else whoever has the token of the pages."""
+    return str(getattr(request.state, "actor", "") or "http")
+
+
 class SecurityHeaders:
     """ASGI middleware that adds the security headers an answer does not have yet."""
 

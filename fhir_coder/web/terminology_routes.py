@@ -127,7 +127,8 @@ def _translate_routes(routes: APIRouter, terminology: Terminology) -> None:
         def answer() -> Json:
             tables = terminology.tables()
             table_id = Shelf(tables).found(resource_id).id if resource_id else ""
-            return translated(Asking(tables, terminology.title, date.today(), version == R5), given, table_id)
+            asking = Asking(tables, terminology.title, date.today(), version == R5, terminology.names)
+            return translated(asking, given, table_id)
 
         return fhir_answer(await asked(terminology, answer), version)
 

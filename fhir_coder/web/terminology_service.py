@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from fhir_coder.errors import TableError
 from fhir_coder.model import LICENSED_SYSTEMS, System
-from fhir_coder.settings.service import TableSettings
+from fhir_coder.settings import Settings
 from fhir_coder.terminology import CodeSets, Tables
 from fhir_coder.terminology.codesets.book import ICD10CM, CodeBook, SetSummary, make_index
 from fhir_coder.terminology.history import read_history
@@ -25,14 +25,14 @@ T = TypeVar("T")
 class Terminology:
     """What the terminology routes ask: tables and code sets, which are loaded when they are first asked.
 
-    `with_licensed`: who asks may have licensed content. To be closed.
+    `with_licensed`: who asks may have licensed content. `names` are those of payers and feeds. To be closed.
     """
 
     def __init__(
-        self, load_tables: Callable[[], Tables], code_sets: Callable[[], CodeSets], settings: TableSettings
+        self, load_tables: Callable[[], Tables], code_sets: Callable[[], CodeSets], settings: Settings
     ) -> None:
-        self._load_tables, self._code_sets, self._folder = load_tables, code_sets, settings.dir
-        self.with_licensed = settings.serve_licensed
+        self._load_tables, self._code_sets, self._folder = load_tables, code_sets, settings.tables.dir
+        self.with_licensed, self.names = settings.tables.serve_licensed, settings.names()
         self._tables: Tables | None = None
         self._state = 0
         self._clerk = ThreadPoolExecutor(1, "terminology")

@@ -7,13 +7,14 @@ is that of the tables' `dependsOn`. A gap is `result` false with its reason: no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from fhir_coder.model import Choice, Coding, Concept, Json, Kind, Trace
 from fhir_coder.terminology import Tables
 from fhir_coder.terminology.concept_map import ROW_URL, TO_R4
 from fhir_coder.terminology.header import system_uri
+from fhir_coder.terminology.names import Names
 from fhir_coder.terminology.question import WORDS, Question, UnclearError, read_question, read_system
 from fhir_coder.terminology.table import BROADER, RELATED, MappingTable, Row
 from fhir_coder.terminology.translate import Translation, row_of, translate
@@ -70,12 +71,13 @@ Title = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What answers are made of: the tables, the titles of codes, today, and whether the answer is of R5."""
+    """What answers are made of: the tables, the titles of codes, today, whether the answer is of R5, known names."""
 
     tables: Tables
     title: Title
     today: date
     is_r5: bool = False
+    names: Names = field(default_factory=dict)
 
 
 def translate_parameters() -> tuple[Parameter, ...]:
@@ -160,7 +162,8 @@ def _question(asking: Asking, given: Given, system: str) -> Question:
             words[name] = Value(plain_text(value), value.path)
     texts = {name: str(value.value) for name, value in words.items()}
     try:
-        return read_question(asking.tables, system, texts, [code for code, _ in recorded], asking.today)
+        codes = [code for code, _ in recorded]
+        return read_question(asking.tables, system, texts, codes, asking.today, asking.names)
     except UnclearError as error:
         raise RefusalError(400, "value", error.rule, expression=words[error.name].path) from None
 

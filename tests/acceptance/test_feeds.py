@@ -271,7 +271,7 @@ def test_without_the_token_nothing_is_taken_and_nothing_is_shown(guarded: Trial)
                 url(guarded, path), data=mfn(1), headers={"Content-Type": kind, **headers}, timeout=30
             )
             assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="fhir-coder"')
-    for page in ("", "status", "metrics", "console.css"):
+    for page in ("", "status", "metrics", "console/"):
         answer = requests.get(url(guarded, page), headers={"Authorization": "Bearer feed-" + TOKEN}, timeout=30)
         assert answer.status_code == 401
         assert "Basic" in answer.headers["WWW-Authenticate"]

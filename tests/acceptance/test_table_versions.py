@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from fhir_coder.scenarios import Scenario
 from fhir_coder.shipped import EXAMPLE_TABLES, shipped
 from fhir_coder.store.events import events_of
 from fhir_coder.trial import Trial
+from tests.acceptance.test_workers import workers_of
 
 CHARGES = "charge-master"
 OURS = """
@@ -128,6 +131,27 @@ def test_nothing_that_was_sent_changes_until_a_person_asks(
     assert sorted(codes(trial)) == ["G0466", "Q0091"]
     with trial.ledger.reading() as connection:
         assert [e.actor.startswith("user ") for e in events_of(connection, "table", CHARGES)] == [True]
+
+
+def test_a_held_claim_goes_out_when_the_workers_die_between_an_activation_and_their_look_at_it(
+    trial: Trial, scenarios: dict[str, Scenario], site: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "ours.csv").write_text("source_code,target_code\nDX-UNKNOWN,R21\n")
+    (new / "ours.toml").write_text(OURS.format(label="1"))
+    trial.start_payer()
+    trial.start_adapter()
+    trial.send(scenarios["unmapped-diagnosis"])
+    assert trial.wait_until_settled()
+    assert claims(trial) == [(1, "held")]
+
+    workers = workers_of(trial)
+    os.kill(workers, signal.SIGSTOP)
+    command(trial, "tables", "activate", new)
+    os.kill(workers, signal.SIGKILL)
+
+    until(lambda: claims(trial) == [(1, "complete")])
 
 
 def test_a_held_claim_goes_out_when_a_table_is_activated_under_the_running_service(

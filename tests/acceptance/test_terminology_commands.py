@@ -58,6 +58,26 @@ def test_an_option_that_cannot_be_read_is_said(words: tuple[str, str]) -> None:
     assert words[0] in run("translate", "--system", "sct", "--code", "38341003", *words, code=1).stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("--payer", "lakeshor"), "--payer: no payer of the settings is called so: did you mean lakeshore"),
+        (("--feed", "adt_dft"), "did you mean adt-dft?"),
+        (("--class", "amb"), "--class: a code of v3-ActCode, in capitals"),
+        (("--age", "300"), "--age: nobody is that old"),
+    ],
+)
+def test_a_word_that_no_row_can_mean_is_refused_and_not_passed_over(
+    config: Path, words: tuple[str, str], answer: str
+) -> None:
+    assert answer in run("translate", "--system", "sct", "--code", "38341003", *words, "-c", config, code=1).stderr
+
+
+def test_a_proposal_for_a_payer_that_is_not_there_is_refused(config: Path) -> None:
+    asked = ("--system", "local", "--code", "DX-X", "--kind", "diagnosis", "--to", "R21", "-c", config)
+    assert "did you mean lakeshore" in run("tables", "propose", "--set", "payer=lakeshor", *asked, code=1).stderr
+
+
 def test_a_map_is_imported_asked_exported_and_a_faulty_one_changes_nothing(config: Path, tmp_path: Path) -> None:
     one = rf2.concept(1)
     good = tmp_path / "map.txt"
@@ -148,6 +168,19 @@ def test_a_proposal_that_the_check_would_refuse_ends_with_status_2(config: Path)
         in run("tables", "propose", "--to", "?", "--kind", "charge", *asked[:4], *asked[6:], code=1).stderr
     )
     assert "--gap" in run("tables", "propose", "--to", "R21", "-c", config, code=1).stderr
+
+
+def test_an_import_says_at_once_what_the_check_finds_in_its_table(config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "cdm.csv"
+    file.write_text("Charge Code,HCPCS,Price\nA,G0463,1\nB,Z9999,1\n")
+
+    refused = run("tables", "import", "charge-master", file, "--id", "mine", "-c", config, code=2)
+    file.write_text("Charge Code,HCPCS,Price\nA,G0463,1\nB,G9999,1\n")
+    made = run("tables", "import", "charge-master", file, "--id", "mine", "-c", config)
+
+    assert f"{file}:3: target_code: not the form" in refused.stderr
+    assert "mine.csv:3: target_code: not a valid HCPCS Level II code" in made.stderr
+    assert "faults and warnings of it: 1" in made.stdout
 
 
 def test_the_year_conversion_is_shown_beside_an_ended_code(config: Path, tmp_path: Path) -> None:

@@ -234,13 +234,29 @@ def test_a_dependency_says_what_the_word_of_its_name_says(
 def test_every_word_of_the_chart_is_taken_as_a_dependency(asked: Asked) -> None:
     concept = {"name": "codeableConcept", "valueCodeableConcept": {"coding": [{"system": SCT, "code": HYPERTENSION}]}}
     words = {"sex": "female", "date": ON, "encounter_class": "AMB", "payer": "lakeshore", "care_setting": "50"}
-    words |= {"feed": "ehr", "laterality": "left", "use": "principal", "episode": "A", "kind": "diagnosis", "age": "70"}
+    words |= {
+        "feed": "http",
+        "laterality": "left",
+        "use": "principal",
+        "episode": "A",
+        "kind": "diagnosis",
+        "age": "70",
+    }
     listed = [dependency(name, text=text) for name, text in words.items()]
     further = dependency("with", coding=[{"system": SCT, "code": "44054006"}])
 
     answer = told(asked.post("ConceptMap/$translate", concept, *listed, further))
 
     assert [one["concept"]["code"] for one in answer["matches"]] == ["I10"]
+
+
+def test_a_payer_that_is_misspelt_is_refused_and_not_passed_over(asked: Asked) -> None:
+    coding = {"name": "coding", "valueCoding": {"system": SCT, "code": HYPERTENSION}}
+
+    outcome = asked.post("ConceptMap/$translate", coding, dependency("payer", text="lakeshor"), status=400)
+
+    assert issue_of(outcome) == ("value", "Parameters.parameter[1].part[1].valueCodeableConcept")
+    assert "did you mean lakeshore" in outcome["issue"][0]["diagnostics"]
 
 
 def test_a_dependency_that_is_not_known_is_refused_and_not_passed_over(asked: Asked) -> None:

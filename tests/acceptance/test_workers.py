@@ -78,6 +78,38 @@ def test_workers_that_are_killed_are_started_again_while_intake_goes_on_and_ever
     assert [line["reason"] for line in logged(trial, "workers_died")] == ["signal 9"] * 3
 
 
+def test_deliverers_that_are_killed_are_started_again_and_every_claim_is_at_the_payer_once(
+    trial: Trial, scenarios: dict[str, Scenario]
+) -> None:
+    template = scenarios["covid"].files[0].read_bytes()
+    trial.start_payer(["drop-after-read:1:on=2"])
+    trial.start_adapter()
+    number = 0
+    with trial.mllp() as client:
+        for kill in range(1, 3):
+            for _ in range(6):
+                assert client.send(visit(template, number)).code == "AA"
+                number += 1
+            (deliverers,) = children_of(workers_of(trial))
+            os.kill(deliverers, signal.SIGKILL)
+            assert wait_for(lambda n=kill: len(logged(trial, "workers_restarted")) == n, 60)
+    assert trial.wait_until_settled(120)
+
+    assert {c.status for c in list_claims(trial.ledger, limit=1000)} == {"complete"}
+    held = trial.payer_claims()
+    assert (len(held), {h["received"] for h in held}) == (number, {1})
+
+
+def test_deliverers_do_not_outlive_the_workers(trial: Trial) -> None:
+    trial.start_adapter()
+    workers = workers_of(trial)
+    (deliverers,) = children_of(workers)
+
+    os.kill(workers, signal.SIGKILL)
+
+    assert wait_for(lambda: not Path(f"/proc/{deliverers}").exists(), 10)
+
+
 def test_workers_of_a_service_that_is_killed_are_gone_within_two_seconds_and_the_next_service_starts_at_once(
     trial: Trial,
 ) -> None:

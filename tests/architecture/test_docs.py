@@ -281,8 +281,18 @@ def test_every_relative_link_leads_somewhere(source: Path) -> None:
 def test_every_page_is_reached_from_the_index() -> None:
     index = ROOT / "docs" / "index.md"
     linked = {(index.parent / t.partition("#")[0]).resolve() for t in _LINK.findall(index.read_text(encoding="utf-8"))}
-    pages = {p.resolve() for p in ROOT.glob("docs/**/*") if p.is_file()}
+    pages = {p.resolve() for p in ROOT.glob("docs/**/*") if p.is_file() and p.suffix != ".png"}
     assert pages - linked - {index.resolve()} == set()
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    shown = {
+        (page.parent / target).resolve()
+        for page in ROOT.glob("docs/**/*.md")
+        for target in _LINK.findall(page.read_text(encoding="utf-8"))
+        if target.endswith(".png")
+    }
+    assert {p.resolve() for p in ROOT.glob("docs/**/*.png")} - shown == set()
 
 
 def test_readme_shows_the_two_commands_on_lines_of_their_own() -> None:

@@ -6,6 +6,7 @@ Any order of turns that threads and processes could take can come, and the same 
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from fhir_coder.stages import Stages
 from fhir_coder.store import Ledger, claim_actions, claims, items, messages, work
 from fhir_coder.store.ledger import migrate, sqlite_engine
 from fhir_coder.store.messages import Incoming
+from fhir_coder.store.together import Answer, Together
 from fhir_coder.store.work import Work
 
 _MOST_AT_ONCE = 3
@@ -39,12 +41,36 @@ class TurnLedger(Ledger):
     """A ledger that lets others have their turn before each commit."""
 
     between: Callable[[], None] = staticmethod(lambda: None)
+    _here = threading.local()
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Within it this thread's commits let nobody else have a turn."""
+        self._here.is_undisturbed = True
+        try:
+            yield
+        finally:
+            self._here.is_undisturbed = False
 
     @contextmanager
     def writing(self, *, flush: bool = True) -> Iterator[Connection]:
-        self.between()
+        if not getattr(self._here, "is_undisturbed", False):
+            self.between()
         with super().writing(flush=flush) as connection:
             yield connection
+
+
+class TurnTogether(Together):
+    """What commits for many threads: others have their turn before it, none while it writes, for they wait for it."""
+
+    def __init__(self, ledger: TurnLedger) -> None:
+        super().__init__(ledger)
+        self._turns = ledger
+
+    def commit(self, change: Callable[[Connection], Answer]) -> Answer:
+        self._turns.between()
+        with self._turns.undisturbed():
+            return super().commit(change)
 
 
 class TurnClient(PayerClient):
@@ -106,6 +132,7 @@ class Turns:
         """The stages of a process that starts: they remember nothing."""
         lines = {payer.name: self._line() for payer in self.app.settings.payers}
         self.stages = Stages(self.ledger, self.app.rulebook, lines)
+        self.stages.delivery.together = TurnTogether(self.ledger)
         self._taken.clear()
 
     def _line(self) -> PayerLine:

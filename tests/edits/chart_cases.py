@@ -5,8 +5,9 @@
 
 A chart is a sound office visit with these in place of its own: `visit`, `patient`, `coverage` (or a list `coverages`)
 change attributes; `diagnoses`, `charges` and `procedures` (ICD-10-PCS) are codes, or objects with a `code` and what
-else is said. `"stay": true` makes it a hospital stay, `site` changes the site. Times and money are text. The NCCI
-files, and the lists of taxonomy and of codes exempt from present on admission, are made up (`write_lists`).
+else is said. Beside the chart `"denied": "G0463"` is a code that the payer denied before. `"stay": true` makes it a
+hospital stay, `site` changes the site. Times and money are text. The NCCI files, and the lists of taxonomy and of codes
+exempt from present on admission, are made up (`write_lists`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fhir_coder.model import (
     CareTeamMember,
     Chart,
     Coding,
+    DeniedBefore,
     Fact,
     Finding,
     Kind,
@@ -77,7 +79,7 @@ def cases() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def findings(edit_id: str, case: dict[str, Any], code_sets: CodeSets) -> list[Finding]:
     """What one edit says of a case."""
     edit = next(edit for edit in EDITS if edit.id == edit_id)
-    return list(edit.findings(context_of(case, code_sets)))
+    return [edit.finding(hit) for hit in edit.check(context_of(case, code_sets))]
 
 
 def context_of(case: dict[str, Any], code_sets: CodeSets) -> ClaimContext:
@@ -85,7 +87,9 @@ def context_of(case: dict[str, Any], code_sets: CodeSets) -> ClaimContext:
     codes = coded_chart(chart_of(case["chart"]), PRICES)
     number = ClaimNumber("CLM-2", 2, "CLM-1") if case.get("replaces") else NUMBER
     claim = build_claim(codes, replace(SITE, **case.get("site", {})), PAYER, number, DAY).claim
-    return ClaimContext(claim, codes, PAYER, code_sets)
+    before = DeniedBefore(PAYER.name, case.get("denied", ""), "50", 7, 12)
+    denied = {(PAYER.name, before.code): (before,)} if before.code else {}
+    return ClaimContext(claim, codes, PAYER, code_sets, denied=denied)
 
 
 def chart_of(said: dict[str, Any]) -> Chart:

@@ -9,6 +9,9 @@ import pytest
 
 from fhir_coder.app import App
 from fhir_coder.settings import example_settings
+from tests.flow.test_billing import site
+
+__all__ = ["app", "site"]
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fnmatch import translate
 from itertools import count
 from pathlib import Path
@@ -143,10 +144,11 @@ class Site:
         return [h["paid"]["value"] for h in held if h["decision"] != "cancelled"]
 
 
-def line(url: str) -> PayerLine:
+def line(url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> PayerLine:
     """A payer's client that never waits."""
     tries = TryLog()
-    client = PayerClient(url, timeout=(5.0, 10.0), options=ClientOptions(on_attempt=tries.note, sleep=lambda _: None))
+    options = ClientOptions(on_attempt=tries.note, sleep=lambda _: None, clock=clock)
+    client = PayerClient(url, timeout=(5.0, 10.0), options=options)
     return PayerLine(client, RetryPolicy(0.0, 0.0, 50, 0.0), tries)
 
 
@@ -159,10 +161,14 @@ def site(tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as opened:
 
         def make(
-            *payers: Payer, billing: Billing | None = None, faults: tuple[str, ...] = (), percent: int = 80
+            *payers: Payer,
+            billing: Billing | None = None,
+            faults: tuple[str, ...] = (),
+            percent: int = 80,
+            pend_seconds: float = 0.0,
         ) -> Site:
             listed = payers or (FIRST, SECOND)
-            rules = Rules(paid_percent=percent)  # type: ignore[arg-type]  # an int is as good
+            rules = Rules(paid_percent=Decimal(percent), pend_seconds=pend_seconds)
             urls = {p.name: opened.enter_context(running(faults=faults, rules=rules)) + "/fhir" for p in listed}
             ours = replace(
                 SITE,
@@ -331,7 +337,7 @@ def test_a_denial_asks_nobody_any_more_when_a_claim_took_its_place(site: Make) -
     here = site()
     member = in1(1, "FIRST").replace("MEM1", "INACTIVE1")
     here.hears("DFT^P03", ft1(1), member, plans=())
-    assert here.items() == [("denial", "answered")]
+    assert here.items() == [("denial", "coverage-inactive")]
 
     here.hears("ADT^A08")
 

@@ -22,7 +22,7 @@ from fhir_coder.claims import content_hash, to_bytes
 from fhir_coder.cli import cli
 from fhir_coder.delivery import Delivery, PayerLine, TryLog
 from fhir_coder.model import Money, OutcomeKind, PayerState
-from fhir_coder.payers import ClientOptions, PayerClient
+from fhir_coder.payers import BaseProfile, ClientOptions, PayerClient
 from fhir_coder.payers.breaker import BreakerPolicy
 from fhir_coder.payers.decide import RetryPolicy
 from fhir_coder.queries import claim_story
@@ -489,7 +489,7 @@ def test_orders_by_command_show_what_they_would_do_and_do_it_with_yes(book: Ledg
         ((), 2, "name claims, or say which are meant"),
         (("--payer", "nobody"), 2, "--payer: no payer"),
         (("--status", "lost"), 2, "--status: it is one of held"),
-        (("--since", "yesterday"), 2, "--since: a day or a time"),
+        (("--since", "yesterday"), 2, "not a time"),
         (("CLM-first-0", "CLM-9"), 1, "name 2 is of no claim"),
     ],
 )
@@ -517,3 +517,84 @@ def test_every_request_of_a_claim_is_printed_whole(book: Ledger, tmp_path: Path)
         assert said in shown
     assert "SECRET" not in shown
     assert "\x1b" not in shown
+
+
+# --- several claims in one request
+
+
+def in_batches(_method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """A payer that answers each entry of a batch, and has none that it is asked for."""
+    told = orjson.loads(body) if body else {}
+    if told.get("type") != "batch":
+        return taken(_method, path, body)
+    entry = {"resource": orjson.loads(PAID), "response": {"status": "201 Created", "location": "Claim/1"}}
+    bundle = {"resourceType": "Bundle", "type": "batch-response", "entry": [entry] * len(told["entry"])}
+    return 200, DECIDED, orjson.dumps(bundle)
+
+
+def identifiers_in(body: bytes) -> list[str]:
+    """The claims of a request, in their order."""
+    told = orjson.loads(body)
+    held = [entry["resource"] for entry in told["entry"]] if told.get("type") == "batch" else [told]
+    return [claim["identifier"][0]["value"] for claim in held]
+
+
+def batch_line(payer: Payer, **limits: Any) -> PayerLine:
+    one = line(payer, **limits)
+    one.client.profile = BaseProfile(envelope="batch", per_request=10)
+    return one
+
+
+def test_ready_claims_go_together_and_each_has_its_own_attempt(book: Ledger) -> None:
+    with payer(in_batches) as first:
+        first.up()
+        ids = ready(book, 25)
+        with working(book, first=batch_line(first, concurrency=1)):
+            assert wait_for(lambda: statuses(book) == {"complete": 25}, 20)
+
+    sent = [identifiers_in(body) for method, _, _, body in first.got if method == "POST"]
+    assert sorted(one for its in sent for one in its) == sorted(f"CLM-first-{n}" for n in range(25))
+    assert max(map(len, sent)) == 10
+    with book.reading() as connection:
+        made = [attempts.of_claim(connection, claim_id) for claim_id in ids]
+    assert [[(a.kind, a.outcome) for a in its] for its in made] == [[("submit", "answered")]] * 25
+    assert {a.response for its in made for a in its} == {PAID}
+
+
+def test_each_claim_of_a_batch_whose_fate_nobody_knows_is_looked_up_before_it_is_sent_again(book: Ledger) -> None:
+    unknown: list[str] = []
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if method == "POST" and not unknown:
+            unknown.extend(identifiers_in(body))
+            return 500, {}, b""
+        return in_batches(method, path, body)
+
+    with payer(answer) as first:
+        first.up()
+        ids = ready(book, 10)
+        with working(book, first=batch_line(first, concurrency=1)):
+            assert wait_for(lambda: statuses(book) == {"complete": 10}, 20)
+
+    with book.reading() as connection:
+        kinds = [[a.kind for a in attempts.of_claim(connection, claim_id)] for claim_id in ids]
+        kept = [attempts.submission_of(connection, claim_id) for claim_id in ids]
+        sent = {claim_id: claims.by_id(connection, claim_id).identifier for claim_id in ids}
+    assert unknown
+    for claim_id, made in zip(ids, kinds, strict=True):
+        assert made == (["submit", "look-up", "submit"] if sent[claim_id] in unknown else ["submit"])
+    assert all(one is not None and one.path == "Claim" and one.body is None for one in kept)
+
+
+def test_claims_of_a_batch_that_is_refused_as_a_whole_go_alone(book: Ledger) -> None:
+    def answer(method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if method == "POST" and len(identifiers_in(body)) > 1:
+            return 400, {}, b""
+        return taken(method, path, body)
+
+    with payer(answer) as first:
+        first.up()
+        ready(book, 10)
+        with working(book, first=batch_line(first, concurrency=1)):
+            assert wait_for(lambda: statuses(book) == {"complete": 10}, 20)
+        assert breaker_of(book).state is PayerState.UP

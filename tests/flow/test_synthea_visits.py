@@ -11,9 +11,8 @@ import orjson
 import pytest
 
 from fhir_coder.app import App
-from fhir_coder.coding import ICD10_STARTS
 from fhir_coder.edits import rejects
-from fhir_coder.model import ClaimDraft, ClaimStatus, Severity
+from fhir_coder.model import ICD10_BEGAN, ClaimDraft, ClaimStatus, Severity
 
 SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
 BUNDLES = sorted(SYNTHEA.glob("[A-G]*.json"))
@@ -62,7 +61,7 @@ def test_visits_before_icd_10_say_so_and_all_later_ones_are_coded_or_ask(claims:
     for key, visit in encounters():
         claim = claims[key]
         said = {finding.edit for finding in claim.findings}
-        is_before = date.fromisoformat(visit["period"]["start"][:10]) < ICD10_STARTS
+        is_before = date.fromisoformat(visit["period"]["start"][:10]) < ICD10_BEGAN
         assert ("before-icd10" in said) == is_before, key
         if not is_before:
             later += 1

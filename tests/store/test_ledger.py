@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -138,7 +139,7 @@ def test_a_reader_sees_one_state_while_others_write(ledger: Ledger) -> None:
 
 
 def test_a_claim_of_no_chart_is_refused_by_the_database(ledger: Ledger) -> None:
-    with pytest.raises(IntegrityError), ledger.writing() as connection:
+    with pytest.raises((IntegrityError, sqlite3.IntegrityError)), ledger.writing() as connection:
         claims.insert_claim(connection, filing(good_chart()), NOON)
 
 

@@ -44,7 +44,7 @@ CASES = {
 
 def fired(edit_id: str, of: ClaimContext) -> list[str]:
     edit = next(edit for edit in EDITS if edit.id == edit_id)
-    return [finding.path for finding in edit.findings(of)]
+    return [edit.finding(hit).path for hit in edit.check(of)]
 
 
 @pytest.mark.parametrize("edit_id", CASES)

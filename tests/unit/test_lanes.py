@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_coder.delivery import PayerLine, TryLog
-from fhir_coder.lanes import Lanes, Pace
-from fhir_coder.payers import PayerClient
+from fhir_coder.lanes import TOGETHER, Lanes, Pace
+from fhir_coder.payers import BaseProfile, PayerClient
 from fhir_coder.payers.decide import RetryPolicy
 
 
-def line(concurrency: int = 4, per_second: float | None = None) -> PayerLine:
-    client = PayerClient("http://127.0.0.1:1/fhir")
+def line(concurrency: int = 4, per_second: float | None = None, per_request: int = 1) -> PayerLine:
+    client = PayerClient("http://127.0.0.1:1/fhir", BaseProfile(per_request=per_request))
     return PayerLine(client, RetryPolicy(), TryLog(), concurrency=concurrency, per_second=per_second)
 
 
@@ -27,13 +27,27 @@ def test_a_payer_that_holds_all_its_places_leaves_those_of_the_others_free() -> 
 
     assert lanes.room("submit slow", 0.0) == 0
     assert lanes.room("submit fast", 0.0) == 6
-    assert lanes.room("", 0.0) == 16
+    assert lanes.room("", 0.0) == 16 * TOGETHER
 
 
 def test_work_for_a_payer_that_is_not_in_the_settings_is_done_beside_our_own() -> None:
     lanes = Lanes({}, threads=2)
     begun(lanes, "submit gone", 2)
-    assert lanes.room("", 0.0) == 2
+    assert lanes.room("", 0.0) == 4 * TOGETHER - 2
+
+
+def test_a_payer_that_takes_batches_has_as_many_claims_under_way_as_its_requests_hold() -> None:
+    lanes = Lanes({"p": line(2, per_request=10)}, threads=8)
+    assert (lanes.threads_of("p"), lanes.per_request("submit p")) == (2, 10)
+    assert lanes.room("submit p", 0.0) == 40
+    begun(lanes, "submit p", 30)
+    assert lanes.room("submit p", 0.0) == 0
+    assert lanes.room("poll p", 0.0) == 0
+
+
+def test_questions_to_a_payer_that_takes_batches_have_half_of_its_connections() -> None:
+    lanes = Lanes({"p": line(4, per_request=10)}, threads=8)
+    assert lanes.room("poll p", 0.0) == 2
 
 
 def test_places_are_filled_by_the_half_so_that_the_ledger_is_not_asked_for_each() -> None:

@@ -26,7 +26,7 @@ from fhir_coder.model import (
     System,
 )
 from fhir_coder.payers import Try
-from fhir_coder.queries import message_story
+from fhir_coder.queries import ClaimStory, message_story
 from fhir_coder.screens import (
     aligned,
     claim_text,
@@ -134,7 +134,7 @@ def test_a_stored_claim_shows_its_codes_history_and_answer(ledger: Ledger) -> No
         claims.move(connection, claims.by_id(connection, one), ClaimStatus.PARTIAL, "answered", NOON)
         claims.set_adjudication(connection, one, answer)
         tried, events = attempts.of_claim(connection, one), events_of(connection, "claim", one)
-        text = stored_claim_text(claims.by_id(connection, one), tried, events)
+        text = stored_claim_text(ClaimStory(claims.by_id(connection, one), tried, events))
 
     for said in (
         f"{GOOD.identifier}   revision 1   Lakeshore PPO   USD 1336.50   partial   replaces CLM-0",
@@ -172,7 +172,7 @@ def test_a_stored_claim_shows_what_a_review_says_and_asks_for(ledger: Ledger) ->
         connection.execute(insert(charts).values(key=KEY, first_seen_at=NOON, cancelled=False))
         one = claims.insert_claim(connection, filed, NOON)
         claims.set_adjudication(connection, one, answer)
-        text = stored_claim_text(claims.by_id(connection, one), [], [])
+        text = stored_claim_text(ClaimStory(claims.by_id(connection, one), [], []))
 
     for said in (
         "complete, pended",

@@ -116,6 +116,43 @@ def test_a_target_that_ends_while_its_row_goes_on_is_warned_of_with_its_last_day
     assert ("warning: ends on 2025-12-31, and the row goes on" in str(fault)) is warned
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "warned"),
+    [(date(1993, 1, 1), date(2025, 12, 31), True), (date(2021, 4, 1), date(2025, 12, 31), True), (None, None, False)],
+)
+def test_a_publishers_target_that_has_ended_is_warned_of_and_one_that_never_was_is_a_fault(
+    tmp_path: Path, first: date | None, last: date | None, warned: bool
+) -> None:
+    periods = {"J1885": ((first, last),)} if first else {}
+    (tmp_path / "t.csv").write_text("source_code,target_code\nX,J1885\n", encoding="utf-8")
+    header = HEADER.format(id="t", kind="charge", source="local", target="hcpcs", licence="ours")
+    (tmp_path / "t.toml").write_text(f'{header}layer = "base"\n', encoding="utf-8")
+    with CodeSets(CodeList("HCPCS", date(2015, 1, 1), {}, periods)) as sets:
+        [fault] = check_tables([tmp_path], sets, ON)
+
+    assert fault.is_warning is warned
+    assert ("ends on 2025-12-31" in fault.text) is warned
+
+
+def test_a_row_for_a_payer_or_feed_that_is_misspelt_is_warned_of_with_the_names_near_it(tmp_path: Path) -> None:
+    rows = "1,I10,lakeshor,\n2,I10,lakeshore,adt\n3,I10,none,\n4,I10,,adtt\n5,I10,qqq,\n"
+    (tmp_path / "t.csv").write_text(f"source_code,target_code,payer,feed\n{rows}", encoding="utf-8")
+    header = HEADER.format(id="t", kind="diagnosis", source="local", target="icd10cm", licence="ours")
+    (tmp_path / "t.toml").write_text(header, encoding="utf-8")
+    names = {"payer": ["lakeshore", "harbor", "none"], "feed": ["adt"]}
+    with CodeSets() as sets:
+        found = check_tables([tmp_path], sets, ON, names)
+        without = check_tables([tmp_path], sets, ON)
+
+    assert without == []
+    assert all(fault.is_warning for fault in found)
+    assert [(fault.line, fault.where, fault.text.partition(": ")[2]) for fault in found] == [
+        (2, "payer", "did you mean lakeshore?"),
+        (5, "feed", "did you mean adt?"),
+        (6, "payer", "they are harbor, lakeshore, none"),
+    ]
+
+
 def test_a_fee_is_for_a_valid_code(check: Check) -> None:
     found = check("G0463,x,,,,,,,,,1.00,\nG9999,x,,,,,,,,,1.00,\n", "fee", "hcpcs>hcpcs")
 

@@ -12,6 +12,7 @@ from fhir_coder.errors import FhirCoderError, TableError
 from fhir_coder.model import System, Validity
 from fhir_coder.terminology.codesets import open_codesets
 from fhir_coder.terminology.codesets.importing import Edition, import_codes
+from fhir_coder.terminology.csv_table import NOT_UTF8
 
 HEAD = "code,title,valid_from,valid_to\n"
 Q1, Q2 = date(2026, 1, 1), date(2026, 4, 1)
@@ -130,7 +131,7 @@ def test_a_faulty_list_of_the_user_is_refused_with_its_line(tmp_path: Path, kind
 def test_a_list_in_latin_1_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_bytes(HEAD.encode() + "9000A,é,,\n".encode("latin-1"))
 
-    assert "2: not UTF-8" in faults_of("cpt", tmp_path / "mine.csv", tmp_path / "codesets")
+    assert f"2: {NOT_UTF8}" in faults_of("cpt", tmp_path / "mine.csv", tmp_path / "codesets")
 
 
 def test_a_list_needs_the_day_from_which_it_is_whole(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fhir_coder.errors import TableError
 from fhir_coder.model import Kind, System
 from fhir_coder.shipped import shipped
 from fhir_coder.terminology.concept_map import TO_R4, TO_R5, concept_map, read_concept_map
-from fhir_coder.terminology.csv_table import load_table, table_of
+from fhir_coder.terminology.csv_table import load_table, rows_by_code
 from fhir_coder.terminology.exporting import export_text
 from fhir_coder.terminology.rows import COLUMNS, Cells, RowReader, cells_of
 from fhir_coder.terminology.table import MappingTable
@@ -55,6 +55,8 @@ FULL = {
     "modifiers": "LT 59",
     "units": "2.5",
     "administration": "hcpcs|G0008",
+    "revenue_code": "0636",
+    "administration_revenue_code": "0771",
 }
 ROWS = [
     FULL,
@@ -84,8 +86,9 @@ def read_back(resource: Any) -> MappingTable:
     draft = read_concept_map(resource, "map.json")
     reader = RowReader("map.json", draft.header, "v", [])
     rows = [reader.row(line, {k: v for k, v in cells.items() if v}) for line, cells in enumerate(draft.rows, 2)]
+    by_code = rows_by_code((row for row in rows if row), reader)
     assert reader.faults == []
-    return table_of(draft.header, "map.json", [row for row in rows if row])
+    return MappingTable(draft.header, "map.json", "", f"{draft.header.id}@", by_code)
 
 
 @pytest.mark.parametrize("is_r5", [False, True], ids=["R4", "R5"])

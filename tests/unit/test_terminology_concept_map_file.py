@@ -96,6 +96,22 @@ def faults_of(folder: Path) -> list[str]:
     return [str(fault) for fault in raised.value.faults]
 
 
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"status": "retired"}, "ConceptMap.status: retired"),
+        ({"group": [FOREIGN["group"][0] | {"unmapped": {"mode": "fixed", "code": "R69"}}]}, "group[0].unmapped"),
+    ],
+)
+def test_a_map_out_of_use_and_one_that_guesses_for_the_rest_are_refused(
+    tmp_path: Path, change: dict[str, Any], rule: str
+) -> None:
+    table, faults = read_concept_map_file(written(tmp_path, FOREIGN | change))
+
+    assert table is None
+    assert [rule in str(fault) for fault in faults] == [True]
+
+
 def test_a_map_without_systems_is_a_fault_with_its_path(tmp_path: Path) -> None:
     group = {"element": FOREIGN["group"][0]["element"]}
     file = written(tmp_path, FOREIGN | {"group": [group]})

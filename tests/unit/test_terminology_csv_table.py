@@ -9,7 +9,7 @@ import pytest
 
 from fhir_coder.errors import TableError
 from fhir_coder.model import Coding, Kind, System
-from fhir_coder.terminology.csv_table import load_table
+from fhir_coder.terminology.csv_table import NOT_UTF8, load_table
 from fhir_coder.terminology.rows import COLUMNS
 from fhir_coder.terminology.table import MappingTable
 
@@ -163,7 +163,7 @@ def test_wrong_columns_are_faults(write: Write, columns: str, where: list[tuple[
     ("rows", "line", "text"),
     [
         (b"", 0, "empty: the first line names the columns"),
-        (f"{ALL}\n1,x,,I10,,,,,,,,,\n2,caf\xe9,,I10,,,,,,,,,\n".encode("latin-1"), 3, "not UTF-8"),
+        (f"{ALL}\n1,x,,I10,,,,,,,,,\n2,caf\xe9,,I10,,,,,,,,,\n".encode("latin-1"), 3, NOT_UTF8),
         (f'{ALL}\n1,"x"y,,I10,,,,,,,,,\n'.encode(), 2, "not CSV: ',' expected after '\"'"),
     ],
 )

@@ -16,15 +16,16 @@ import pytest
 
 from fhir_coder.coding import code_chart
 from fhir_coder.errors import FhirCoderError, TableError
-from fhir_coder.model import Coding, CodingContext, Kind, System
+from fhir_coder.model import CodedDiagnosis, Coding, CodingContext, Kind, System, Validity
 from fhir_coder.terminology import CodeSets, Tables, load_tables, versions
 from fhir_coder.terminology.charge_master import MOST_FAULTS
 from fhir_coder.terminology.compiled import CompiledRows
-from fhir_coder.terminology.csv_table import COMPILED_FROM, read_table
+from fhir_coder.terminology.csv_table import COMPILED_FROM, NOT_UTF8, read_table
 from fhir_coder.terminology.draft import Source
 from fhir_coder.terminology.history import read_history, write_whole
 from fhir_coder.terminology.importing import IMPORTERS, Imported, import_table
-from fhir_coder.terminology.table import BROADER, RELATED
+from fhir_coder.terminology.table import BROADER
+from fhir_coder.terminology.tables import Judge
 from fhir_coder.terminology.translate import translate
 from fhir_coder.terminology.versions import activate, versions_of
 from tests.building import diagnosis, good_chart
@@ -39,7 +40,8 @@ put = partial(activate, at="2026-11-24T10:00:00+00:00", by="user tess")
 def imported(kind: str, folder: Path, body: str, name: str = "file.txt") -> Imported:
     file = folder / name
     file.write_text(body, encoding="utf-8")
-    return import_table(KINDS[kind], Source(file, CodeSets(), ON), folder / "site", put)
+    with CodeSets() as code_sets:
+        return import_table(KINDS[kind], Source(file, code_sets, ON), folder / "site", put)
 
 
 def codes(tables: Tables, system: str, code: str, kind: Kind | None = None) -> list[str] | str:
@@ -85,6 +87,20 @@ def test_an_approximate_equivalent_is_flagged_in_its_trace(tmp_path: Path) -> No
     assert found.choices[0].trace.note == "approximate by the GEM"
 
 
+def test_a_visit_before_icd10_is_told_apart_from_a_code_that_has_ended(tmp_path: Path) -> None:
+    imported("gem", tmp_path, GEM)
+    with CodeSets() as code_sets:
+        tables = load_tables([tmp_path / "site"], judge=code_sets.validity)
+        before, since = (
+            translate(tables, Coding(System.ICD9CM, "401.9"), CodingContext(service_date=day)).gap
+            for day in (date(2015, 9, 30), date(2015, 10, 1))
+        )
+
+    assert before is not None
+    assert (before.reason, since) == ("target_not_valid", None)
+    assert before.text.startswith("Services before 2015-10-01 are billed with the ICD-9-CM code")
+
+
 def test_a_gem_of_procedures_makes_a_procedure_table(tmp_path: Path) -> None:
     imported("gem", tmp_path, "4701  0DTJ4ZZ 10000\n0001  NoPCS   11000\n")
     tables = load_tables([tmp_path / "site"])
@@ -123,6 +139,17 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path, kind: str, siz
     assert list((tmp_path / "site").iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["charge-master", "icd10-conversion"])
+def test_a_huge_file_without_lines_is_refused_at_its_first(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "huge"
+    file.touch()
+    os.truncate(file, 5 << 30)  # without content on the disk
+
+    with CodeSets() as code_sets, pytest.raises(TableError, match="a line of more than"):
+        import_table(KINDS[kind], Source(file, code_sets, ON), tmp_path / "site", put)
+    assert list((tmp_path / "site").iterdir()) == []
+
+
 CONVERSION = (
     "Current code\tEffective\tPrevious code(s)\n"
     "A04.71\t2018\tA04.7\nA0472\t2018\tA04.7\nE66.811\t10/1/2024\tE66.8, E66.81\nU07.1\t2020-04-01\tB97.21\n"
@@ -140,8 +167,8 @@ def test_the_year_conversion_says_what_came_in_the_place_of_a_code(tmp_path: Pat
         ("A04.7", "A04.71", "2017-10-01", BROADER),
         ("A04.7", "A04.72", "2017-10-01", BROADER),
         ("B97.21", "U07.1", "2020-04-01", "equivalent"),
-        ("E66.8", "E66.811", "2024-10-01", RELATED),
-        ("E66.81", "E66.811", "2024-10-01", RELATED),
+        ("E66.8", "E66.811", "2024-10-01", BROADER),  # E66.812 came in their place too, which this file leaves out
+        ("E66.81", "E66.811", "2024-10-01", BROADER),
     ]
 
 
@@ -153,11 +180,68 @@ def test_a_split_code_is_never_converted_by_itself(tmp_path: Path) -> None:
     assert codes(tables, System.ICD10CM, "B97.21") == ["U07.1"]
 
 
-def test_coding_does_not_convert_what_came_coded(tmp_path: Path) -> None:
-    imported("icd10-conversion", tmp_path, CONVERSION)
-    chart = code_chart(good_chart(diagnosis("B97.21")), load_tables([tmp_path / "site"]))
+def judge(periods: dict[str, tuple[date, date]]) -> Judge:
+    """Codes are valid in their periods; of others nothing is known."""
 
-    assert [one.code.code for one in chart.diagnoses] == ["B97.21"]
+    def judged(_: str, code: str, on: date) -> Validity:
+        first, last = periods.get(code, (date.min, date.max))
+        return Validity.VALID if first <= on <= last else Validity.INVALID
+
+    return judged
+
+
+def converted(folder: Path, code: str, body: str = CONVERSION, *, wanted: bool = True, **ends: date) -> CodedDiagnosis:
+    """The diagnosis of a visit to which a code came that ends as said."""
+    imported("icd10-conversion", folder, body)
+    judged = judge({one.replace("_", "."): (date.min, end) for one, end in ends.items()})
+    tables = load_tables([folder / "site"], judge=judged, replaces_ended=wanted)
+    [found] = code_chart(good_chart(diagnosis(code)), tables).diagnoses
+    return found
+
+
+STEPS = "I10.1\t2018\tI10\nI10.11\t2021\tI10.1\n"
+
+
+def test_an_ended_code_is_replaced_by_the_one_that_came_in_its_place_and_the_trace_says_so(tmp_path: Path) -> None:
+    found = converted(tmp_path, "B97.21", B97_21=date(2020, 3, 31))
+
+    trace = found.trace
+    assert (found.code.code, trace.source.code, trace.table) == ("U07.1", "B97.21", "icd10cm-conversion")
+    assert trace.note == "the code sent had ended before the day of service"
+
+
+def test_an_ended_code_goes_as_it_came_where_the_site_does_not_say_otherwise(tmp_path: Path) -> None:
+    assert converted(tmp_path, "B97.21", wanted=False, B97_21=date(2020, 3, 31)).code.code == "B97.21"
+
+
+def test_a_code_that_is_still_valid_is_never_replaced(tmp_path: Path) -> None:
+    assert converted(tmp_path, "B97.21").code.code == "B97.21"
+
+
+def test_a_split_code_goes_as_it_came(tmp_path: Path) -> None:
+    assert converted(tmp_path, "A04.7", A04_7=date(2017, 9, 30)).code.code == "A04.7"
+
+
+def test_an_ended_code_is_followed_from_year_to_year(tmp_path: Path) -> None:
+    ends = {"I10": date(2017, 9, 30), "I10_1": date(2020, 9, 30)}
+    assert converted(tmp_path, "I10", STEPS, **ends).code.code == "I10.11"
+
+
+def test_a_code_whose_successor_has_ended_without_another_goes_as_it_came(tmp_path: Path) -> None:
+    ends = {"I10": date(2017, 9, 30), "I10_1": date(2020, 9, 30)}
+    assert converted(tmp_path, "I10", STEPS.splitlines()[0], **ends).code.code == "I10"
+
+
+def test_codes_that_replace_each_other_go_as_they_came(tmp_path: Path) -> None:
+    ends = {"I10_1": date(2017, 9, 30), "I10_2": date(2017, 9, 30)}
+    assert converted(tmp_path, "I10.1", "I10.2\t2018\tI10.1\nI10.1\t2018\tI10.2\n", **ends).code.code == "I10.1"
+
+
+def test_a_code_that_became_the_heading_of_more_than_the_file_names_is_a_persons_to_choose(tmp_path: Path) -> None:
+    table = imported("icd10-conversion", tmp_path, "E78.41\t2019\tE78.4\n").table
+
+    [row] = table.rows["E78.4"]
+    assert (row.relationship, row.note.partition(",")[0]) == (BROADER, "the file names one code")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +287,9 @@ def test_a_charge_master_is_read_by_the_names_its_columns_have(tmp_path: Path) -
         ("Charge Code,HCPCS\nA,HELLO\n", 2),
         ("Charge Code,HCPCS\nA\n", 2),
         ("Charge Code,HCPCS\n,G0463\n", 2),
-        ("Charge Code,HCPCS,Rev Code\nA,G0463,45\n", 0),
+        ("Charge Code,HCPCS,Rev Code\nA,G0463,45\n", 2),
+        ('Charge Code,Description,HCPCS,Price\nA,"two\nlines",G0463,1\nB,x,G0463,-5\n', 4),
+        ("Charge Code,HCPCS,Price\nA,G0463,1\n\nA,G0463,2\n", 4),
     ],
 )
 def test_a_faulty_charge_master_is_refused_with_its_line(tmp_path: Path, body: str, line: int) -> None:
@@ -214,13 +300,27 @@ def test_a_faulty_charge_master_is_refused_with_its_line(tmp_path: Path, body: s
     assert list((tmp_path / "site").iterdir()) == []
 
 
+def test_all_faults_of_a_charge_master_are_listed_at_once_with_its_own_lines(tmp_path: Path) -> None:
+    body = "Charge Code,HCPCS,Price,Effective Date\nA,HELLO,1,\nB,G0463,1.234567,\nC,G0463,1,2026-02-30\nD,G0463,1,\n"
+
+    with pytest.raises(TableError) as caught:
+        imported("charge-master", tmp_path, body)
+
+    found = [(Path(fault.file).name, fault.line, fault.where) for fault in caught.value.faults]
+    assert found == [
+        ("file.txt", 2, "target_code"),
+        ("file.txt", 3, "unit_price"),
+        ("file.txt", 4, "valid_from"),
+    ]
+
+
 def test_a_charge_master_in_latin_1_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "cdm.csv"
     file.write_bytes("Charge Code,HCPCS,Description\nA,G0463,x\nB,G0463,Entr\xe9e\n".encode("latin-1"))
 
     with pytest.raises(TableError) as caught:
         import_table(KINDS["charge-master"], Source(file, CodeSets(), ON), tmp_path / "site", put)
-    assert [(fault.line, fault.text) for fault in caught.value.faults] == [(3, "not UTF-8")]
+    assert [(fault.line, fault.text) for fault in caught.value.faults] == [(3, NOT_UTF8)]
 
 
 def test_a_file_of_nothing_but_faults_is_not_read_to_its_end(tmp_path: Path) -> None:

@@ -284,6 +284,34 @@ def test_a_row_brings_modifiers_units_and_the_code_of_giving(load: Write) -> Non
     assert (two.code.code, two.quantity, two.net) == ("G0008", Decimal(1), money("30.00"))
 
 
+def test_the_line_of_giving_has_a_revenue_code_of_its_own(load: Write) -> None:
+    cells = (
+        "source_code,target_code,revenue_code,administration,administration_revenue_code\n140,Q2037,0636,G0008,0771\n"
+    )
+    tables = load(cells, kind="immunization", source="cvx", more='target_system = "hcpcs"')
+
+    of_charge = coded_with(tables, charge(coded(System.CVX, "140"))).lines
+    of_vaccination = code_chart(chart_of(vaccination("140")), tables).lines
+
+    expected = [("Q2037", "0636"), ("G0008", "0771")]
+    assert [(line.code.code, line.revenue_code) for line in of_charge] == expected
+    assert [(line.code.code, line.revenue_code) for line in of_vaccination] == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "rule"),
+    [("G0008,771", "four digits"), (",0771", "the row names no administration code")],
+)
+def test_a_revenue_code_of_giving_needs_four_digits_and_a_code_of_giving(load: Write, cells: str, rule: str) -> None:
+    with pytest.raises(TableError, match=rule):
+        load(
+            f"source_code,target_code,administration,administration_revenue_code\n140,Q2037,{cells}\n",
+            kind="immunization",
+            source="cvx",
+            more='target_system = "hcpcs"',
+        )
+
+
 def test_what_a_row_brings_is_not_billed_where_a_charge_bills_it(load: Write) -> None:
     tables = load(
         "source_code,target_code,administration\n140,Q2037,G0008\n",

@@ -29,6 +29,7 @@ class DaVinciPas:
 
     rules: PasRules
     name: str = "davinci-pas"
+    per_request: int = 1
 
     def submit_request(self, claim: bytes, identifier: Identifier) -> PayerRequest:
         """The request, its update or its cancelling, with everything it refers to."""

@@ -196,7 +196,8 @@ def _fee(line: Json, rules: Rules, otherwise: Decimal) -> Decimal:
 
 def _paid_before(sequence: int, taken: TakenClaim) -> Decimal:
     """What the payers before have paid of a line, by their decisions on the claim."""
-    answers = [target(member(i, "claimResponse"), taken.resources) for i in objects(taken.claim, "insurance")]
+    named = [member(one, "claimResponse") for one in objects(taken.claim, "insurance") if "claimResponse" in one]
+    answers = [target(one, taken.resources) for one in named]
     lines = [n for answer in answers for n in read_claim_response(answer).lines if n.sequence == sequence]
     return _sum(line.paid.value for line in lines if line.paid)
 

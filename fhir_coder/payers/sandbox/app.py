@@ -19,6 +19,7 @@ from fhir_coder.payers.sandbox.desk import Desk
 from fhir_coder.payers.sandbox.dialect import DIALECTS
 from fhir_coder.payers.sandbox.faults import CONNECTION, FaultPlan, parse_faults
 from fhir_coder.payers.sandbox.fhir_routes import Rooms, body_of, fhir_routes, root_of, submission
+from fhir_coder.payers.sandbox.intray import Intray
 from fhir_coder.payers.sandbox.notices import Notifier
 from fhir_coder.payers.sandbox.pages import page_routes
 from fhir_coder.payers.sandbox.rules import PUBLISHED_RULES, Rules
@@ -48,12 +49,15 @@ def create_app(
     dialect = DIALECTS[profile]
     notifier = Notifier(books, plan, clock, dialect)
     desk = Desk(books, rules, clock, notifier.plan, dialect)
-    rooms = Rooms(desk, plan, TokenDesk(rules, clock), notifier)
+    intray = Intray(desk)
+    rooms = Rooms(desk, intray, plan, TokenDesk(rules, clock), notifier)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         notifier.start()
+        intray.start()
         yield
+        await run_in_threadpool(intray.stop)
         await run_in_threadpool(notifier.stop)
         books.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
@@ -32,6 +32,7 @@ from fhir_coder.payers.sandbox.validate import (
     issue,
     operation_outcome,
     read_claim,
+    read_resource,
 )
 
 _ADDS = "5"
@@ -54,11 +55,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A claim submission as it came: `operation` is $submit, `headers` are in lower case without secrets."""
+    """A claim submission as it came: `operation` is $submit, `headers` are in lower case without secrets.
+
+    `resource` is what the body says, where it was read already.
+    """
 
     body: bytes
     path: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    resource: Json | None = None
 
     @property
     def operation(self) -> bool:
@@ -88,14 +93,24 @@ class Desk:
 
     def submit(self, post: Post, fault: str = "") -> Reply:
         """Take a claim, or say why not. `fault` names what the sender will see instead of the answer."""
-        received = read_claim(post.body)
-        faults = self._faults_of(received, post) if isinstance(received, Received) else []
-        name = received.identifier if isinstance(received, Received) else ("", "")
+        return self.submit_all([(post, fault)])[0]
+
+    def submit_all(self, posts: Sequence[tuple[Post, str]]) -> list[Reply]:
+        """Take claims in their order, each with its fault, and close the books once."""
+        read = [self._read(post) for post, _ in posts]
         with self.books.open_books():
-            reply = self._reply(received, faults, post)
-            told = fault or str(reply.status)
-            arrived = bool(self.books.named(*name))
-            self._note(post, Submission(name, self.clock(), told, arrived, reply=_refusal_of(reply)))
+            return [self._submit(*one, *its) for one, its in zip(posts, read, strict=True)]
+
+    def _read(self, post: Post) -> tuple[Received | Refusal, list[Json]]:
+        received = read_claim(post.body) if post.resource is None else read_resource(post.resource)
+        return received, self._faults_of(received, post) if isinstance(received, Received) else []
+
+    def _submit(self, post: Post, fault: str, received: Received | Refusal, faults: list[Json]) -> Reply:
+        name = received.identifier if isinstance(received, Received) else ("", "")
+        reply = self._reply(received, faults, post)
+        arrived = bool(self.books.is_named(*name))
+        told = fault or str(reply.status)
+        self._note(post, Submission(name, self.clock(), told, arrived, reply=_refusal_of(reply)))
         return _in_transaction(reply, received) if post.is_transaction and isinstance(received, Received) else reply
 
     def note_unread(self, post: Post, fault: str) -> None:
@@ -125,7 +140,7 @@ class Desk:
             return _refused(412, issue("multiple-matches", "", "If-None-Exist meets more than one claim."))
         if matches:
             return self._existing(matches[0], post.operation)
-        if received.identifier[1] and self.books.named(*received.identifier):
+        if received.identifier[1] and self.books.is_named(*received.identifier):
             return _refused(409, issue("duplicate", "Claim.identifier", "There is a claim with this identifier."))
         faults = faults or list(self._prior_faults(received.claim))
         return _refused(422, *faults) if faults else self._take(received, post.operation)

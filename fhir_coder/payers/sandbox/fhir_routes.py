@@ -20,10 +20,12 @@ from fhir_coder.payers.sandbox.answers import (
     spoiled,
     unauthorized,
 )
+from fhir_coder.payers.sandbox.batch import answer_of, posts_of
 from fhir_coder.payers.sandbox.capability import capabilities
 from fhir_coder.payers.sandbox.connections import Dropped
 from fhir_coder.payers.sandbox.desk import Desk, Post, Reply
 from fhir_coder.payers.sandbox.faults import FaultPlan, PlannedFault
+from fhir_coder.payers.sandbox.intray import Intray
 from fhir_coder.payers.sandbox.notices import Notifier
 from fhir_coder.payers.sandbox.search import Search, SearchError, read_search
 from fhir_coder.payers.sandbox.store import KeptClaim
@@ -41,6 +43,7 @@ class Rooms:
     """What the addresses lead to."""
 
     desk: Desk
+    intray: Intray
     faults: FaultPlan
     tokens: TokenDesk
     notifier: Notifier
@@ -139,7 +142,9 @@ def submission(rooms: Rooms) -> Callable[[Request], object]:
         if fault and not fault.takes_claim:
             await run_in_threadpool(desk.note_unread, post, told(fault))
             return _unfitting(rooms, fault)
-        answer = _answer(await run_in_threadpool(desk.submit, post, told(fault) if fault else ""), request)
+        posts = posts_of(post) if post.is_transaction else None
+        replies = await rooms.intray.submit(posts or [post], told(fault) if fault else "")
+        answer = _answer(answer_of(replies) if posts else replies[0], request)
         return await spoiled(answer, fault, desk.clock()) if fault else answer
 
     return submit

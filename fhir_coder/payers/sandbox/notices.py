@@ -53,12 +53,14 @@ class Notifier:
 
     def plan(self, kept: KeptClaim, resources: Mapping[str, Json]) -> None:
         """Write down who is to be told of a claim that is just kept; only while the books are open."""
-        for subscribed in self.subscriptions.all():
+        told = self.subscriptions.all()
+        for subscribed in told:
             moments = sorted(_moments(subscribed, kept))
             if not subscribed.is_topic or subscribed.wants_organization(_organizations(resources)):
                 self.subscriptions.note(Notice(subscribed.id, kept.id, moment.timestamp()) for moment in moments)
         # The thread waits for the books, and finds what is in them when they are closed.
-        self.nudge()
+        if told:
+            self.nudge()
 
     def subscribe(self, base: str, resource: Json) -> Subscribed:
         """Keep a subscription made at an address; one to a topic is in force when its greeting was taken."""

@@ -168,6 +168,10 @@ class Books:
             return self._claims("WHERE value = ?", value)
         return self._claims("WHERE system = ? AND value = ?", system, value)
 
+    def is_named(self, system: str, value: str) -> bool:
+        """Whether there is a claim with an identifier."""
+        return bool(self.rows("SELECT 1 FROM claims WHERE system = ? AND value = ?", system, value))
+
     def all_claims(self) -> list[KeptClaim]:
         """Every claim, first taken first."""
         return self._claims("")
@@ -193,16 +197,14 @@ class Books:
 
     # --- submissions
 
-    def note_submission(self, one: Submission) -> int:
-        """Write a submission down; its number."""
+    def note_submission(self, one: Submission) -> None:
+        """Write a submission down."""
         row = (*one.name, one.at.isoformat(), one.answer, int(one.arrived), one.path, to_bytes(dict(one.headers)))
         self.rows(
             "INSERT INTO submissions (system, value, at, answer, arrived, path, headers, body, reply)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(*row, one.body, one.reply),
         )
-        number: int = self.rows("SELECT last_insert_rowid()")[0][0]
-        return number
 
     def submissions(self, where: str, *values: object, limit: int = 50) -> list[Submission]:
         """Submissions by an SQL condition, latest first."""

@@ -66,6 +66,11 @@ def read_claim(body: bytes) -> Received | Refusal:
     resource = read_json(body)
     if not isinstance(resource, dict):
         return Refusal(400, [issue("structure", "", "The body is no JSON object.")])
+    return read_resource(resource)
+
+
+def read_resource(resource: Json) -> Received | Refusal:
+    """The Claim that a resource is, or the first Claim of a Bundle."""
     if resource.get("resourceType") == "Bundle":
         return _read_bundle(resource)
     if resource.get("resourceType") != "Claim":

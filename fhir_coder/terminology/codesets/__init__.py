@@ -6,7 +6,6 @@ To add a kind of list: a row in `KINDS` (`lists.py`).
 
 from __future__ import annotations
 
-from fhir_coder.terminology.codesets.icd10 import ICD10_BEGAN
 from fhir_coder.terminology.codesets.inpatient import Drg, MceEdit, Stay
 from fhir_coder.terminology.codesets.instructions import Instruction, Instructions
 from fhir_coder.terminology.codesets.lists import CodeList, Period
@@ -14,7 +13,6 @@ from fhir_coder.terminology.codesets.ncci import MostUnits, Ncci, Pair
 from fhir_coder.terminology.codesets.sets import CodeSets, open_codesets
 
 __all__ = [
-    "ICD10_BEGAN",
     "CodeList",
     "CodeSets",
     "Drg",

