@@ -14,6 +14,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from fhir_coder import measures
 from fhir_coder.filing import apply_decision
 from fhir_coder.logs import log
 from fhir_coder.model import DECIDED, ClaimStatus, Outcome, OutcomeKind, PayerState
@@ -194,7 +195,8 @@ class Delivery:
 
         decisions = self.together.commit(settle)
         for ((todo, _, _, _), _), outcome, decision in zip(going, sent.outcomes, decisions, strict=True):
-            _log_attempt(todo, outcome, decision)
+            _told(payer, todo, outcome, decision)
+        measures.measure("fhir_coder_request_seconds", _seconds(tries[-1]), payer)
 
     def poll(self, todo: Work) -> None:
         """Ask the payer for its decision on a claim it has."""
@@ -365,11 +367,12 @@ class Delivery:
             return decided
 
         decision = self.together.commit(settle)
-        _log_attempt(todo, outcome, decision)
+        _told(payer, todo, outcome, decision)
+        measures.measure("fhir_coder_request_seconds", _seconds(tries[-1]), payer)
 
     def _counted(self, connection: Connection, payer: str, outcome: Outcome, last: Try, at: datetime) -> Breaker | None:
         """A payer's breaker after an attempt; the ledger is not asked where all was well and is."""
-        line, seconds = self.lines[payer], (last.ended_at - last.started_at).total_seconds()
+        line, seconds = self.lines[payer], _seconds(last)
         if line.gate.breaker is None and not is_failure(outcome, seconds, line.breaker):
             return None
         before = breakers.of_payer(connection, payer, at)
@@ -407,7 +410,14 @@ _SAID = {
 }
 
 
-def _log_attempt(todo: Work, outcome: Outcome, decision: Decision) -> None:
+def _seconds(one: Try) -> float:
+    return (one.ended_at - one.started_at).total_seconds()
+
+
+def _told(payer: str, todo: Work, outcome: Outcome, decision: Decision) -> None:
+    measures.count("fhir_coder_requests", payer, todo.stage, outcome.kind.value)
+    if todo.tries:
+        measures.count("fhir_coder_retries", payer)
     log.info(
         "claim_attempted",
         claim_id=todo.key,

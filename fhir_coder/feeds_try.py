@@ -74,9 +74,13 @@ class TriedMessage:
 
 def try_file(path: Path, rulebook: Rulebook, feed: str) -> list[TriedMessage]:
     """Read every payload of a file, plain or gzip, by a feed's rules; one that cannot be read is quarantined."""
-    data = file_bytes(path)
+    return try_bytes(file_bytes(path), str(path), rulebook, feed)
+
+
+def try_bytes(data: bytes, name: str, rulebook: Rulebook, feed: str) -> list[TriedMessage]:
+    """The same for bytes that go by a name."""
     bodies = list(payloads_in(data)) or [data]
-    return [_tried(f"{path}:{number}", body, rulebook, feed) for number, body in enumerate(bodies, start=1)]
+    return [_tried(f"{name}:{number}", body, rulebook, feed) for number, body in enumerate(bodies, start=1)]
 
 
 def _tried(message_id: str, body: bytes, rulebook: Rulebook, feed: str) -> TriedMessage:

@@ -109,14 +109,15 @@ def _token_faults(settings: Settings) -> list[Fault]:
     return faults
 
 
-def _web_access(settings: Settings, wake: Callable[[], None]) -> WebAccess:
+def _web_access(settings: Settings, workers: WorkerProcess) -> WebAccess:
     general = settings.http.token()
     feeds = tuple(
         FeedAccess(f.name, f.token() or general, f.rules.conformance == "reject")
         for f in settings.feeds
         if isinstance(f, HttpFeed)
     )
-    return WebAccess(general, feeds, settings.http.max_body_bytes, _payer_access(settings, wake))
+    access = _payer_access(settings, workers.wake)
+    return WebAccess(general, feeds, settings.http.max_body_bytes, access, lambda: workers.is_up)
 
 
 def _payer_access(settings: Settings, wake: Callable[[], None]) -> PayerAccess:
@@ -179,7 +180,7 @@ async def _serve(app: App, listeners: Listeners, workers: WorkerProcess, announc
     readers = [FhirReader(f, app.ledger, desk, store) for f in app.settings.feeds if isinstance(f, FhirFeed)]
     terminology = Terminology(app.load_tables, lambda: app.code_sets, app.settings)
     console = ConsoleSite(app, workers.wake, lambda: http.should_exit)
-    web = create_app(app.ledger, desk, _web_access(app.settings, workers.wake), terminology, console)
+    web = create_app(app.ledger, desk, _web_access(app.settings, workers), terminology, console)
     http = _HttpServer(_uvicorn_config(app.settings.http, web))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, http.stop)

@@ -47,6 +47,8 @@ class WorkerProcess:
         self._settings: Settings | None = None
         self._change = threading.Lock()
         self._is_over = threading.Event()
+        self.is_up = False
+        """Whether it works now: started, loaded, and not dead."""
         self._process = _started(module)
         self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
@@ -76,6 +78,7 @@ class WorkerProcess:
     def start(self, told: Callable[[], None] | None = None) -> None:
         """Let it work, and start it again whenever it dies. `told` is called when it says that there may be work."""
         self._told = told
+        self.is_up = True
         self._listen()
         self._thread.start()
         self.wake()
@@ -105,6 +108,7 @@ class WorkerProcess:
         while True:
             began = time.monotonic()
             code = self._process.wait()
+            self.is_up = False
             if self._is_over.is_set():
                 return
             log.error("workers_died", reason=f"signal {-code}" if code < 0 else f"exit status {code}")
@@ -127,6 +131,7 @@ class WorkerProcess:
         except WorkersError as error:
             log.error("workers_refused", error=error.kind)
             return
+        self.is_up = True
         self._listen()
         self.wake()
         log.info("workers_restarted")

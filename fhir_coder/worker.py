@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from fhir_coder import measures
 from fhir_coder.lanes import POLL, TOGETHER, Lanes, payer_of
 from fhir_coder.logs import error_name, error_place, log
 from fhir_coder.payers.breaker import may_probe, may_send
@@ -232,7 +233,14 @@ class Worker:
             for one in todo:
                 self._run(one)
             return
+        self._counted(todo)
         self._done(todo)
+
+    def _counted(self, todo: Sequence[Work]) -> None:
+        now = self._ledger.clock()
+        measures.count("fhir_coder_work_done", todo[0].stage, number=len(todo))
+        for one in todo:
+            measures.measure("fhir_coder_work_seconds", (now - one.asked_at).total_seconds(), one.stage)
 
     def _done(self, todo: Sequence[Work]) -> None:
         self._stages.delivery.look_back(todo)
@@ -248,11 +256,13 @@ class Worker:
             if not is_probe and self._is_closed(todo):
                 return
             self._stages.run(todo)
+            self._counted([todo])
             if todo.tries >= _TRIES_BEFORE_A_PERSON:
                 with self._ledger.writing() as connection:
                     items.close_identity(connection, self._ledger.clock(), _failure(todo), "it went well")
         except Exception as error:
             log.error("work_failed", stage=todo.stage, error=type(error).__name__, where=error_place(error))
+            measures.count("fhir_coder_work_failed", todo.stage)
             self._put_off(todo, error)
         finally:
             self._done([todo])

@@ -58,6 +58,27 @@ def _line(sign: Sign) -> str:
     return f"{_WORDS[sign.state.value]:8} {sign.part}: {sign.text}{advice}"
 
 
+@operations_cli.command(epilog=examples("fhir-coder settings -c site/fhir-coder.toml", "fhir-coder settings --set"))
+@explained
+def settings(
+    config: Config = None,
+    is_set: Annotated[bool, typer.Option("--set", help="Only what the file sets.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Every setting in use, with where it was set: the file and line, or default. Secrets are never in settings."""
+    from fhir_coder.screens import listing
+    from fhir_coder.settings import load_settings
+    from fhir_coder.settings.shown import DEFAULT, settings_shown
+
+    shown = [(one.title, key) for one in settings_shown(load_settings(config)) for key in one.keys]
+    rows = [[title, key.name, key.value, key.source] for title, key in shown if key.source != DEFAULT or not is_set]
+    names = ["section", "key", "value", "source"]
+    if as_json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        typer.echo(listing(names, rows))
+
+
 @operations_cli.command(epilog=examples("fhir-coder backup /backups/2026-11-24 -c site/fhir-coder.toml"))
 @explained
 def backup(

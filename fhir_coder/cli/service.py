@@ -39,9 +39,10 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write; made where
 @explained
 def serve(config: Config = None) -> None:
     """Run feeds and HTTP, with the workers in a process of their own, until SIGINT or SIGTERM."""
+    from fhir_coder.measures import shared_folder
     from fhir_coder.supervisor import WorkerProcess
 
-    with WorkerProcess() as workers:  # it loads while this process does
+    with shared_folder(), WorkerProcess() as workers:  # it loads while this process does
         from fhir_coder.app import App
         from fhir_coder.logs import configure_logs
         from fhir_coder.server import announce_text

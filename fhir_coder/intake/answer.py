@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, count
 
-from fhir_coder import hl7v2
+from fhir_coder import hl7v2, measures
 from fhir_coder.hl7v2 import AckCode, AckError, AckStyle, BatchFile, Miscount
 from fhir_coder.intake.payloads import header_or_fault
 from fhir_coder.logs import log
@@ -95,6 +95,8 @@ def _acknowledgments(
     # After CE or CR the sender waits for nothing more: a second answer would be taken for the next message's.
     if mode.wants_application(is_good) and (is_good or not codes):
         codes.append(code)
+    for one in codes:
+        measures.count("fhir_coder_acknowledgments", one)
     time = _hl7_time(at)
     return tuple(hl7v2.build_ack(body, c, control_id=_own_control_id(), at=time, error=error) for c in codes)
 

@@ -73,7 +73,7 @@ def report_page(report: Report, site: str = "") -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>",
         f"<h1>{escape(title)}</h1>\n<p>{_WHAT} Days are those of {escape(report.zone)}.</p>",
-        *_charts(report),
+        *(_drawn(chart, number) for number, chart in enumerate(charts_of(report), start=1)),
         _section("In all", _table("", [("all", c, found) for c, found in report.totals()])),
         _section("By payer", _table("payer", report.summed("payer"))),
         _section("By day and payer", _days(report)),
@@ -82,7 +82,8 @@ def report_page(report: Report, site: str = "") -> str:
     return "\n".join(parts)
 
 
-def _charts(report: Report) -> list[str]:
+def charts_of(report: Report) -> list[Chart]:
+    """Claims and money by day, by week where there are too many days for bars of their own."""
     spans = _spans(report)
     labels = tuple(first.isoformat() for first, _ in spans)
     by = "week" if len(spans) < (report.end - report.start).days + 1 else "day"
@@ -95,10 +96,12 @@ def _charts(report: Report) -> list[str]:
             told = f"What was billed, allowed and paid on the claims of each {by}, in {currency}."
             money = _money(_by_span(report, spans, currency))
             found.append(Chart(f"Money by {by}, {currency}", told, labels, money, is_stacked=False))
-    return [
-        _section(chart.title, f"<p>{escape(chart.says)}</p>\n{legend(chart)}\n{svg(chart, f'chart-{number}')}")
-        for number, chart in enumerate(found, start=1)
-    ]
+    return found
+
+
+def _drawn(chart: Chart, number: int) -> str:
+    content = f"<p>{escape(chart.says)}</p>\n{legend(chart)}\n{svg(chart, f'chart-{number}')}"
+    return _section(chart.title, content)
 
 
 def _spans(report: Report) -> list[tuple[date, date]]:

@@ -10,6 +10,26 @@ from sqlalchemy import Connection, func, select
 from fhir_coder.store import breakers, pulls
 from fhir_coder.store.schema import claims, messages, work, work_items
 
+STAGES = ("read", "chart", "submit", "poll", "answer")
+"""The stages of `work`, those that wait for nothing too."""
+
+
+def measured(connection: Connection) -> dict[str, Any]:
+    """The counts, and beside them what monitors alone ask: what waits by stage (number, since when), open by reason."""
+    waiting = select(work.c.stage, func.count(), func.min(work.c.due_at)).group_by(work.c.stage)
+    stages: dict[str, tuple[int, str | None]] = dict.fromkeys(STAGES, (0, None))
+    for stage, number, due_at in connection.execute(waiting):
+        stages[stage] = (number, _iso(due_at))
+    return {**counts(connection), "stages": stages, "reasons": _reasons(connection)}
+
+
+def _reasons(connection: Connection) -> dict[tuple[str, str], int]:
+    """Open items of the kinds whose reasons are a closed set."""
+    of_kinds = work_items.c.closed_at.is_(None) & work_items.c.kind.in_(("gap", "finding", "failure"))
+    query = select(work_items.c.kind, work_items.c.reason, func.count()).where(of_kinds)
+    grouped = query.group_by(work_items.c.kind, work_items.c.reason)
+    return {(kind, reason): number for kind, reason, number in connection.execute(grouped)}
+
 
 def counts(connection: Connection) -> dict[str, Any]:
     """Counts by status, what waits and since when, per feed and per payer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.metrics import metrics_text
 from fhir_coder.model import Json
 from fhir_coder.store import Ledger, work
-from fhir_coder.store.counts import counts
+from fhir_coder.store.counts import counts, measured
 from fhir_coder.store.ledger import utc_now
 from fhir_coder.store.messages import Incoming, Kept
 from fhir_coder.web.auth import SecurityHeaders, token_needed
@@ -47,13 +47,14 @@ class FeedAccess:
 class WebAccess:
     """What the web application lets in: the token of its pages, its feeds, the longest body in bytes.
 
-    The first feed has the short paths.
+    The first feed has the short paths. `is_working`: whether what was taken is worked on.
     """
 
     token: str
     feeds: tuple[FeedAccess, ...]
     max_body_bytes: int
     payers: PayerAccess | None = None
+    is_working: Callable[[], bool] = lambda: True
 
 
 def create_app(
@@ -68,7 +69,7 @@ def create_app(
     web.add_middleware(SecurityHeaders)
     web.add_exception_handler(RefusalError, refuse)
     guard = [Depends(token_needed(access.token, with_basic=True))]
-    web.include_router(_health_route(ledger, desk))
+    web.include_router(_health_routes(ledger, desk, access.is_working))
     web.include_router(_machine_routes(ledger), dependencies=guard)
     if console:
         web.include_router(_front_door(), dependencies=guard)
@@ -176,12 +177,24 @@ class _Health:
         return True
 
 
-def _health_route(ledger: Ledger, desk: IntakeDesk) -> APIRouter:
+def _health_routes(ledger: Ledger, desk: IntakeDesk, is_working: Callable[[], bool]) -> APIRouter:
+    """Whether the service lives, is ready to take messages (`/health` too), and works on what it took."""
     routes, known = APIRouter(), _Health(ledger, desk)
 
+    @routes.get("/health/live")
+    async def live() -> Json:
+        return {"status": "ok"}
+
     @routes.get("/health")
-    def health() -> Json:
+    @routes.get("/health/ready")
+    def ready() -> Json:
         known.check()
+        return {"status": "ok"}
+
+    @routes.get("/health/working")
+    def working() -> Json:
+        if not is_working():
+            raise RefusalError(503, "exception", "the workers' process is down: it is started again")
         return {"status": "ok"}
 
     return routes
@@ -198,6 +211,6 @@ def _machine_routes(ledger: Ledger) -> APIRouter:
     @routes.get("/metrics")
     def metrics() -> Response:
         with ledger.reading() as connection:
-            return Response(metrics_text(counts(connection)), media_type="text/plain; version=0.0.4")
+            return Response(metrics_text(measured(connection)), media_type="text/plain; version=0.0.4")
 
     return routes

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from fhir_coder.client import MllpClient
 from fhir_coder.operations import Sign, examine, make_backup, restore
@@ -27,6 +29,7 @@ from fhir_coder.store import open_ledger, work
 from fhir_coder.store.events import Change, record
 from fhir_coder.trial import HOST, Trial
 from tests.certificates import Authority
+from tests.wire import wait_for
 
 VISITS = 12
 
@@ -304,3 +307,58 @@ def test_work_that_nobody_takes_up_is_named(trial: Trial) -> None:
     (found,) = signs(trial)["work"]
     assert found.state == "failed"
     assert "overdue by 5 h" in found.text
+
+
+# --- metrics and health
+
+
+def metrics_of(trial: Trial) -> dict[str, float]:
+    """Every sample of the metrics page by its name and labels."""
+    text = requests.get(f"http://{HOST}:{trial.http_port}/metrics", timeout=10).text
+    families = text_string_to_metric_families(text)
+    return {f"{s.name}{sorted(s.labels.items())}": s.value for family in families for s in family.samples}
+
+
+def health(trial: Trial, path: str) -> int:
+    return requests.get(f"http://{HOST}:{trial.http_port}/health{path}", timeout=10).status_code
+
+
+def test_intake_workers_and_deliverers_are_counted_together_and_their_death_takes_nothing_along(
+    trial: Trial, scenarios: dict[str, Scenario]
+) -> None:
+    trial.start_payer(["503:1:retry-after=3:on=1"])
+    trial.start_adapter()
+    template = scenarios["covid"].files[0].read_bytes()
+    with trial.mllp() as client:
+        send(client, template, range(3))
+        client.send(template.replace(b"MSH|^~", b"MSH|^"))
+    assert trial.wait_until_settled()
+
+    def submits() -> float:  # counted a moment after they are written down
+        return sum(n for key, n in metrics_of(trial).items() if "requests_total" in key and "'submit'" in key)
+
+    assert wait_for(lambda: submits() == 4, 10)
+    found = metrics_of(trial)
+
+    assert found["fhir_coder_acknowledgments_total[('code', 'AA')]"] == 3
+    assert found["fhir_coder_acknowledgments_total[('code', 'AR')]"] == 1
+    assert found["fhir_coder_work_done_total[('stage', 'read')]"] == 3
+    assert found["fhir_coder_work_seconds_count[('stage', 'chart')]"] >= 3
+    assert found["fhir_coder_retries_total[('payer', 'lakeshore')]"] == 1
+    assert found["fhir_coder_request_seconds_count[('payer', 'lakeshore')]"] >= 4
+    assert found["fhir_coder_stage_waiting[('stage', 'chart')]"] == 0
+
+    trial.kill_workers()
+    with trial.mllp() as client:
+        send(client, template, range(3, 5))
+    assert trial.wait_until_settled()
+    assert metrics_of(trial)["fhir_coder_work_done_total[('stage', 'read')]"] == 5
+
+
+def test_readiness_tells_whether_messages_can_be_kept_and_work_whether_they_are_worked_on(trial: Trial) -> None:
+    trial.start_adapter()
+    assert [health(trial, path) for path in ("", "/live", "/ready", "/working")] == [200] * 4
+    trial.kill_workers()
+    assert wait_for(lambda: health(trial, "/working") == 503, 10)
+    assert [health(trial, path) for path in ("/live", "/ready")] == [200, 200]
+    assert wait_for(lambda: health(trial, "/working") == 200, 30)

@@ -41,7 +41,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"coding", "claims", "edits"}),
     frozenset({"hl7v2", "fhir", "charts", "terminology", "store"}),
     frozenset({"model"}),
-    frozenset({"errors", "logs", "recent", "metrics", "moments", "shipped", "tether"}),
+    frozenset({"metrics"}),
+    frozenset({"errors", "logs", "recent", "measures", "moments", "shipped", "tether"}),
 )
 """The rooms from the skins down. A room imports only rooms of the layers below its own."""
 
@@ -95,7 +96,7 @@ KNOWN_ONLY_IN: Mapping[str, frozenset[str]] = {
     "simple_icd_10_cm": frozenset({"terminology/codesets/tabular.py"}),  # 190 MB: loaded once, to make the index
     "structlog": frozenset({"logs.py", "payers/sandbox"}),  # the sandbox is a process of its own
     "watchfiles": frozenset({"intake/folder.py"}),
-    "prometheus_client": frozenset({"metrics.py"}),
+    "prometheus_client": frozenset({"metrics.py", "measures.py"}),
     "tenacity": frozenset({"payers/client.py", "intake/fhir_client.py"}),
     "requests": frozenset({"payers", "trial.py", "intake/fhir_client.py"}),  # intake asks FHIR servers
     "joserfc": frozenset({"payers/auth.py", "payers/keys.py", "payers/sandbox/tokens.py"}),

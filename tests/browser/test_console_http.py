@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shlex
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from fhir_coder.errors import FhirCoderError
+from fhir_coder.settings import load_settings
+from fhir_coder.settings.shown import settings_shown
+from fhir_coder.shipped import shipped
 from fhir_coder.web.console.editing import as_bytes, as_text
 from fhir_coder.web.console.figures import Counted
 from tests.browser.site import ConsoleTrial
 
-LISTS = ("/", "/worklist", "/claims", "/charts", "/messages")
+LISTS = ("/", "/worklist", "/claims", "/charts", "/messages", "/report", "/tables", "/feeds", "/payers", "/settings")
 NAMES = re.compile(r"PLACEHOLDER|LK100\d\d|VN-1\d\d\d|LPM-9\d+|lk-100\d\d|lk-vn-\d+")
 """Names, record numbers, visit numbers and member numbers of the shipped scenarios."""
 
@@ -48,7 +53,7 @@ def test_a_page_allows_nothing_inline_and_is_kept_nowhere(site: ConsoleTrial, pa
     assert "unsafe" not in policy
     assert {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} <= set(policy.split("; "))
     assert re.findall(r"<script(?![^>]*\bsrc=)|\bstyle=|\bon[a-z]+=\"", answer.text) == []
-    assert "https://" not in answer.text, "it works offline"
+    assert re.findall(r'\b(?:href|src|action)="(?:https?:)?//', answer.text) == [], "it works offline"
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -246,3 +251,77 @@ def test_figures_are_not_waited_for_and_the_old_ones_stay_until_the_new_are_ther
     while figures.get(60.0) == 1:
         threading.Event().wait(0.01)
     assert figures.get(0.0) == 2
+
+
+def test_pasted_messages_are_read_by_the_feeds_rules_and_kept_nowhere(site: ConsoleTrial) -> None:
+    message = (shipped("fixtures") / "covid" / "01-dft-p03.hl7").read_bytes().replace(b"LK000101", b"PASTED-1").decode()
+    before = get(site, "/messages?control_id=PASTED-1").text
+
+    answer = post(site, "/feeds/mllp", {"messages": message.replace("\r", "\r\n")})
+
+    assert answer.status_code == 200
+    assert "What message 1 says" in answer.text
+    assert "DG1[1]" in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert links(before, "/messages/0") == links(get(site, "/messages?control_id=PASTED-1").text, "/messages/0") == []
+
+
+@pytest.mark.parametrize("said", [{}, {"messages": "  "}, {"messages": "x" * ((1 << 20) + 1)}])
+def test_nothing_pasted_and_too_much_are_answered_by_a_page(site: ConsoleTrial, said: dict[str, str]) -> None:
+    assert post(site, "/feeds/mllp", said).status_code == 400
+    assert post(site, "/feeds/nobody", {"messages": "MSH|"}).status_code == 404
+
+
+def test_a_payer_is_tested_step_by_step(site: ConsoleTrial) -> None:
+    text = post(site, "/payers/lakeshore/test").text
+    assert "Claims can be sent." in text
+    assert re.findall(r'data-label="Step">(\w+)<', text) == [
+        "settings",
+        "dns",
+        "tcp",
+        "tls",
+        "token",
+        "metadata",
+        "claim",
+    ]
+    assert get(site, "/payers/nobody").status_code == 404
+
+
+def test_each_setting_says_where_it_was_set(site: ConsoleTrial) -> None:
+    text = get(site, "/settings").text
+    lines = site.settings_file.read_text(encoding="utf-8").splitlines()
+    line = next(n for n, one in enumerate(lines, start=1) if one.startswith("quiet_seconds"))
+    assert re.search(rf">quiet_seconds</span></td><td[^>]*>0\.1</td><td[^>]*>fhir-coder\.toml:{line}<", text)
+    told = json.loads(site.command("settings", "--set", "--json"))
+    found = next(one for one in told if one["key"] == "quiet_seconds")
+    assert found == {"section": "[worker]", "key": "quiet_seconds", "value": "0.1", "source": f"fhir-coder.toml:{line}"}
+
+
+def test_what_a_settings_file_does_not_say_is_shown_as_the_default(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text("[worker]\nthreads = 3\n\n[[feeds]]\nname = 'a'\nkind = 'http'\n")
+    shown = settings_shown(load_settings(tmp_path / "site.toml"))
+    sources = {(one.title, key.name): key.source for one in shown for key in one.keys}
+    assert sources["[worker]", "threads"] == "site.toml:2"
+    assert sources["[worker]", "quiet_seconds"] == "default"
+    assert sources["[[feeds]] a", "kind"] == "site.toml:6"
+    assert sources["[http]", "port"] == "default"
+
+
+def test_rows_of_a_table_are_found_by_the_beginning_of_their_code_and_page_by_line(site: ConsoleTrial) -> None:
+    first = get(site, "/tables/snomed-to-icd10cm").text
+    numbers = [int(n) for n in re.findall(r'data-label="Line" class="num">(\d+)<', first)]
+    (following,) = links(first, "/tables/snomed-to-icd10cm?before=")
+    more = [int(n) for n in re.findall(r'data-label="Line" class="num">(\d+)<', get(site, following).text)]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 50
+    assert more[0] > numbers[-1]
+    found = get(site, "/tables/snomed-to-icd10cm?code=840539").text
+    assert "U07.1" in found
+    assert get(site, "/tables/no-such-table").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["from=yesterday", "to=2026-13-01", "payer=nobody"])
+def test_a_report_that_cannot_be_asked_for_says_what_is_wrong(site: ConsoleTrial, query: str) -> None:
+    answer = get(site, f"/report?{query}")
+    assert answer.status_code == 200
+    assert 'class="fault"' in answer.text

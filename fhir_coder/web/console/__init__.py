@@ -27,12 +27,15 @@ from fastapi import APIRouter
 
 from fhir_coder.web.console.charts import charts_routes
 from fhir_coder.web.console.claims import claims_routes
+from fhir_coder.web.console.engine import engine_routes
 from fhir_coder.web.console.frame import frame_routes
 from fhir_coder.web.console.live import live_routes
 from fhir_coder.web.console.messages import messages_routes
 from fhir_coder.web.console.pages import page_router
+from fhir_coder.web.console.reports import report_routes
 from fhir_coder.web.console.site import PREFIX, ConsoleSite
 from fhir_coder.web.console.static import static_routes
+from fhir_coder.web.console.tables import tables_routes
 from fhir_coder.web.console.today import today_routes
 from fhir_coder.web.console.work_item import work_item_routes
 from fhir_coder.web.console.worklist import worklist_routes
@@ -45,6 +48,9 @@ _FAMILIES: tuple[Callable[[], APIRouter], ...] = (
     claims_routes,
     charts_routes,
     messages_routes,
+    report_routes,
+    tables_routes,
+    engine_routes,
     frame_routes,
 )
 """The pages by family. `frame_routes` is the last one: it answers for every path that no other has."""

@@ -20,6 +20,11 @@ MENU: tuple[Entry, ...] = (
     Entry("Claims", "/claims", "c"),
     Entry("Charts", "/charts", "h"),
     Entry("Messages", "/messages", "m"),
+    Entry("Report", "/report", "r"),
+    Entry("Tables", "/tables", "b"),
+    Entry("Feeds", "/feeds", "f"),
+    Entry("Payers", "/payers", "p"),
+    Entry("Settings", "/settings", "s"),
 )
 """The pages in the order of the menu: a coder's first, then what they look things up in, then the engineer's."""
 

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from fhir_coder import __version__
 from fhir_coder.errors import FhirCoderError, NotFoundError
@@ -117,9 +118,8 @@ class PageRoute(APIRoute):
                 return error_page(request, 404, str(error))
             except FhirCoderError as error:
                 return error_page(request, 400, str(error))
-            except RequestValidationError as error:
-                fields = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
-                return error_page(request, 400, f"The form was sent without what it needs: {fields}.")
+            except (RequestValidationError, HTTPException) as error:
+                return error_page(request, 400, _fault_of(error))
             except RefusalError:
                 raise
             except Exception as error:
@@ -127,6 +127,14 @@ class PageRoute(APIRoute):
                 return error_page(request, 500, "This page could not be made. The service's log says where it failed.")
 
         return guarded
+
+
+def _fault_of(error: RequestValidationError | HTTPException) -> str:
+    """What is wrong with a form; the values that it was sent with are not repeated."""
+    if isinstance(error, HTTPException):
+        return "The form cannot be read: it may be larger than 1 MB."
+    fields = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
+    return f"The form was sent without what it needs: {fields}."
 
 
 def page_router(**options: Any) -> APIRouter:
