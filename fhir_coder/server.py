@@ -33,6 +33,7 @@ from fhir_coder.store.locks import only_writer
 from fhir_coder.supervisor import Loaded, WorkerProcess
 from fhir_coder.web.api import FeedAccess, WebAccess, create_app
 from fhir_coder.web.console import ConsoleSite
+from fhir_coder.web.console.site import PREFIX
 from fhir_coder.web.payer_routes import PayerAccess
 from fhir_coder.web.terminology_service import Terminology
 
@@ -229,5 +230,5 @@ def announce_text(settings: Settings, listeners: Listeners, loaded: Loaded) -> s
     lines += [f"  payer {p.name:12} {p.profile:7} {p.url}" for p in settings.payers]
     assert listeners.http is not None
     host, port = listeners.http.getsockname()[:2]
-    lines.append(f"  web   {'https' if settings.http.tls_cert else 'http'}://{host}:{port}")
+    lines.append(f"  web   {'https' if settings.http.tls_cert else 'http'}://{host}:{port}   console at {PREFIX}/")
     return "\n".join(lines)
