@@ -30,7 +30,9 @@ def corrected(coded: CodedChart, slot: Slot, payer: Payer | None) -> CodedChart:
         for one in coded.chart.corrections
         if one.slot == slot.name and (one.field != ClaimField.NOTE or (payer is not None and payer.notes))
     )
-    told = {_OF_COVERAGE[one.field]: one.value for one in own if one.field in _OF_COVERAGE}
+    told: dict[str, Any] = {_OF_COVERAGE[one.field]: one.value for one in own if one.field in _OF_COVERAGE}
+    if "prior_authorization" in told:  # the days that came are those of the number that came
+        told |= {"authorized_from": None, "authorized_to": None}
     return replace(coded, chart=replace(_with_coverage(coded.chart, slot.order, told), corrections=own))
 
 

@@ -81,6 +81,19 @@ def prior_auth_missing(context: ClaimContext) -> Iterator[Hit]:
             yield f"Claim.item[{index}]", "the payer asks for prior authorisation of this code, and no number came"
 
 
+def prior_auth_expired(context: ClaimContext) -> Iterator[Hit]:
+    """A line's code is on the payer's list, and its day of service is outside the days that were authorised."""
+    listed = context.payer.prior_auth_codes if context.payer else None
+    coverage = context.coverage
+    if not listed or coverage is None or not coverage.prior_authorization:
+        return
+    first, last = day_of(coverage.authorized_from), day_of(coverage.authorized_to)
+    for index, line in enumerate(context.coded.lines):
+        on = day_of(line.service_date) or context.coded.chart.service_date
+        if on and line.code.code in listed and ((first and on < first) or (last and on > last)):
+            yield f"Claim.item[{index}]", "the authorisation of this code does not count on the day of service"
+
+
 def _contained(claim: Json, reference: Json) -> Json:
     wanted = reference.get("reference", "").removeprefix("#")
     return next((r for r in claim.get("contained", ()) if wanted and r["id"] == wanted), {})
@@ -159,6 +172,14 @@ EDITS = (
         Severity.REJECT,
         "Get the authorisation and have IN1-14 filled.",
         prior_auth_missing,
+        path="Claim.item",
+    ),
+    Edit(
+        "prior-auth-expired",
+        "Prior authorisation not in force",
+        Severity.REJECT,
+        "Have the authorisation prolonged and IN3-9 and IN3-10 corrected, or bill the day that is authorised.",
+        prior_auth_expired,
         path="Claim.item",
     ),
     Edit(

@@ -53,7 +53,7 @@ def read_guarantors(source: Source) -> Iterator[GuarantorFact]:
 
 
 def _coverage(source: Source, policy: _Policy, identity: str, order: int) -> CoverageFact:
-    in1 = policy.in1
+    in1, certified = policy.in1, _certification(policy)
     return CoverageFact(
         origin=source.origin(in1.path),
         identity=identity,
@@ -69,7 +69,17 @@ def _coverage(source: Source, policy: _Policy, identity: str, order: int) -> Cov
         prior_authorization=in1.text(14) or (policy.in3.text(2) if policy.in3 else ""),
         kind=in1.text(15),
         removed=in1.text(55).upper() == "D",
+        authorized_from=source.when(certified, 9) if certified else None,
+        authorized_to=source.when(certified, 10) if certified else None,
     )
+
+
+def _certification(policy: _Policy) -> Segment | None:
+    """The IN3 whose days count: none where it is about another number than the one that is billed with."""
+    if policy.in3 is None:
+        return None
+    number, billed = policy.in3.text(2), policy.in1.text(14)
+    return policy.in3 if not number or not billed or number == billed else None
 
 
 def _order(in1: Segment, place: int) -> int:

@@ -225,7 +225,8 @@ class ImmunizationFact:
 class CoverageFact:
     """IN1 with IN2, or a FHIR Coverage. `order` 1 is primary. `relationship` is a FHIR subscriber-relationship code.
 
-    `plan` is the plan's code at the sender (IN1-2); `payer` with its identifiers (IN1-3) says who pays.
+    `plan` is the plan's code at the sender (IN1-2); `payer` with its identifiers (IN1-3) says who pays. What is
+    authorised (`prior_authorization`) counts from `authorized_from` to `authorized_to`, both inclusive (IN3-9, IN3-10).
     """
 
     origin: Origin
@@ -243,6 +244,8 @@ class CoverageFact:
     prior_authorization: str = ""
     kind: str = ""
     removed: bool = False
+    authorized_from: When | None = None
+    authorized_to: When | None = None
 
 
 @dataclass(frozen=True, slots=True)

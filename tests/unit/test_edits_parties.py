@@ -28,6 +28,8 @@ from tests.building import (
 PARTY_EDITS = {e.id for e in EDITS if e.check.__module__ == "fhir_coder.edits.parties"}
 NO_DOCTOR = good_chart(visit())
 BAD_NPI = "1234567890"
+ASKING = replace(PAYER, prior_auth_codes=frozenset({"G0463"}))
+"""A payer that asks for prior authorisation of what the good chart bills on 2026-11-03."""
 
 
 def at(**period: str) -> ClaimContext:
@@ -62,6 +64,18 @@ CASES: list[tuple[str, ClaimContext, ClaimContext]] = [
             good_chart(coverage(prior_authorization="A-77")),
             payer=replace(PAYER, prior_auth_codes=frozenset({"G0463"})),
         ),
+    ),
+    *(
+        (
+            "prior-auth-expired",
+            context(good_chart(coverage(prior_authorization="A-77", **of_another_day)), payer=ASKING),
+            context(good_chart(coverage(prior_authorization="A-77", **of_this_day)), payer=ASKING),
+        )
+        for of_another_day, of_this_day in (
+            ({"authorized_to": When("2026-11-02")}, {"authorized_to": When("2026-11-03")}),
+            ({"authorized_from": When("2026-11-04")}, {"authorized_from": When("2026-11-03")}),
+            ({"authorized_to": When("2026-11-02")}, {}),
+        )
     ),
     (
         "prior-auth-list-missing",

@@ -632,6 +632,24 @@ def test_member_number_and_authorisation_may_stand_in_in2_and_in3() -> None:
     assert (second.subscriber_id, second.prior_authorization) == ("", "AUTH")
 
 
+@pytest.mark.parametrize(
+    ("number", "certified", "days"),
+    [
+        ("AUTH", "AUTH", ("2026-11-01", "2026-11-30")),
+        ("AUTH", "", ("2026-11-01", "2026-11-30")),
+        ("", "AUTH", ("2026-11-01", "2026-11-30")),
+        ("AUTH", "OTHER", None),
+    ],
+)
+def test_the_days_of_an_authorisation_are_read_unless_they_are_those_of_another(
+    number: str, certified: str, days: tuple[str, str] | None
+) -> None:
+    in1, in3 = "IN1|1|A" + "|" * 12 + number, f"IN3|1|{certified}|||||||20261101|20261130"
+    [fact] = only(CoverageFact, read(PID, PV1, in1, in3))
+    assert fact.prior_authorization == "AUTH"
+    assert (fact.authorized_from, fact.authorized_to) == (tuple(map(When, days)) if days else (None, None))
+
+
 @pytest.mark.parametrize(("cob", "set_id", "order"), [("2", "1", 2), ("S", "1", 2), ("", "3", 3), ("x", "", 1)])
 def test_order_of_benefits_is_the_priority_else_the_set_id(cob: str, set_id: str, order: int) -> None:
     in1 = f"IN1|{set_id}|P" + "|" * 20 + cob

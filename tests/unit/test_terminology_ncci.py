@@ -105,6 +105,16 @@ def test_the_zip_of_cms_is_read_as_it_comes(tmp_path: Path) -> None:
     assert made.file.name == "ptp-practitioner-2026q3-f3.sqlite"
 
 
+def test_a_spreadsheet_is_refused_with_what_to_bring_instead(tmp_path: Path) -> None:
+    sheet, named = tmp_path / "ccipra-v320r0-f1.xlsx", tmp_path / "other.xlsx"
+    with zipfile.ZipFile(sheet, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    named.write_bytes(b"no zip at all")
+    for file in (sheet, named):
+        with pytest.raises(TableError, match="spreadsheets are not read: import the txt of the same zip"):
+            import_ncci("ncci-ptp", NcciSource(file), tmp_path / "codesets")
+
+
 def test_an_import_again_takes_the_place_of_the_first(tmp_path: Path) -> None:
     text = f"{HEAD}Q9901\tQ9902\t\t20200101\t*\t0\twhy\n"
 

@@ -99,20 +99,25 @@ def _quarter(named: str, covers_from: date | None) -> tuple[int, int]:
     return covers_from.year, (covers_from.month + 2) // 3
 
 
+_SHEET = "spreadsheets are not read: import the txt of the same zip, or save the sheet as text with tabs"
+
+
 @contextmanager
 def _text(path: Path) -> Iterator[tuple[IO[str], str]]:
     """The text within a file, line by line, and its name where it lies in a zip."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            texts = [name for name in archive.namelist() if name.lower().endswith(_TEXTS)]
+            names = archive.namelist()
+            texts = [name for name in names if name.lower().endswith(_TEXTS)]
             if len(texts) != 1:
-                text = f"the zip has {len(texts)} text files: unpack it and import them one by one"
+                is_sheet = any(name.startswith("xl/") for name in names)
+                text = _SHEET if is_sheet else f"the zip has {len(texts)} text files: unpack it, import them one by one"
                 raise TableError(str(path), [Fault(str(path), 0, "", text)])
             with archive.open(texts[0]) as body:
                 yield io.TextIOWrapper(body, encoding="latin-1", newline=""), texts[0]
         return
     if path.suffix.lower() not in _TEXTS:
-        text = "not the txt or csv of CMS, nor a zip with it: spreadsheets are not read"
+        text = f"not the txt or csv of CMS, nor a zip with it: {_SHEET}"
         raise TableError(str(path), [Fault(str(path), 0, "", text)])
     # CMS's notices have characters of Windows; codes and dates are ASCII.
     with path.open(encoding="latin-1", newline="") as stream:
