@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fhir_coder import __version__
+from fhir_coder.cli.audit import audit_cli
 from fhir_coder.cli.charts import charts_cli
 from fhir_coder.cli.claims import claims_cli
 from fhir_coder.cli.codes import codes_cli
@@ -54,6 +55,7 @@ for name, group in (
     ("tables", tables_cli),
     ("codes", codes_cli),
     ("edits", edits_cli),
+    ("audit", audit_cli),
 ):
     cli.add_typer(group, name=name)
 

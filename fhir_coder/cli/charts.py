@@ -82,11 +82,13 @@ def charts_show(
     """A visit as a timeline: what each message added (+), changed (~) and removed (-), and each claim and why."""
     from fhir_coder.queries import chart_story
     from fhir_coder.screens_charts import chart_json, chart_text
+    from fhir_coder.store.corrections import record_viewing
 
     as_of = moment("--at", at)
     with stored_app(config) as app:
         folding = app.stages.folding
         story = chart_story(app.ledger, folding.chart_anew(key, as_of), folding.messages_of(key, as_of), as_of)
+        record_viewing(app.ledger, story.key, "timeline", os_user(), "chart")
     if as_json:
         print_json(chart_json(story))
     else:

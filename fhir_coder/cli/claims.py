@@ -66,13 +66,16 @@ def claims_show(
     fhir: Annotated[bool, typer.Option("--fhir", help="Print the FHIR Claim as the ledger has it.")] = False,
     wire: Annotated[bool, typer.Option("--wire", help="Print every request to the payer and its answer.")] = False,
 ) -> None:
-    """A claim with the story of every code, its attempts and the payer's answer."""
+    """A claim with the story of every code, its attempts and the payer's answer. Who looked is in the audit trail."""
     from fhir_coder.queries import claim_story, submission_of
     from fhir_coder.screens import stored_claim_text, wire_text
+    from fhir_coder.store.corrections import record_viewing
 
     with stored_app(config) as app:
         story = claim_story(app.ledger, claim)
         sent = submission_of(app.ledger, story.row.id)
+        shown = "as FHIR" if fhir else "requests and answers" if wire else "story"
+        record_viewing(app.ledger, story.row.id, shown, os_user(), "claim")
     if fhir:
         sys.stdout.buffer.write(story.row.body + b"\n")
     elif wire:

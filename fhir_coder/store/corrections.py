@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from fhir_coder.errors import FhirCoderError
 from fhir_coder.model import Header, MessageStatus
-from fhir_coder.store import messages, work
+from fhir_coder.store import audit, messages, work
 from fhir_coder.store.events import Change, record
 from fhir_coder.store.ledger import Ledger
 from fhir_coder.store.messages import ACTOR, Incoming
@@ -123,14 +123,16 @@ _CORRECTS = Prepared(select(message_table.c.corrects).where(message_table.c.id =
 
 
 def record_viewing(ledger: Ledger, subject_id: str, shown: str, actor: str, subject: str = "message") -> None:
-    """Write down that a person sees a message, claim or chart. `shown` says how: raw or parsed.
+    """Write down in the audit trail that a person sees a message, claim or chart. `shown` says what of it: raw, parsed.
 
-    A ledger that takes nothing, a copy on a disk that is read only, has no such event.
+    A message's story tells it too. A ledger that takes nothing, a copy on a disk that is read only, has no such entry.
     """
-    change = Change(subject, subject_id, "", "", f"shown {shown}", actor[:ACTOR])
     try:
         with ledger.writing() as connection:
-            record(connection, ledger.clock(), change)
+            at = ledger.clock()
+            if subject == "message":
+                record(connection, at, Change(subject, subject_id, "", "", f"shown {shown}", actor[:ACTOR]))
+            audit.append(connection, audit.Entry(actor, audit.READ, subject, subject_id, shown), at)
     except (OperationalError, sqlite3.OperationalError) as error:
         said = error.orig if isinstance(error, OperationalError) else error
         if not getattr(said, "sqlite_errorname", "").startswith("SQLITE_READONLY"):

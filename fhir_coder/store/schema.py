@@ -401,6 +401,22 @@ events = Table(
     Index("events_by_subject", "subject", "subject_id", "id"),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(1), nullable=False),
+    Column("subject", String(16), nullable=False),
+    Column("subject_id", String(400), nullable=False),
+    Column("shown", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("audit_by_subject", "subject", "subject_id", "id"),
+    Index("audit_by_actor", "actor", "id"),
+)
+"""Who saw what, numbered without a hole: `hash` is that of the entry and of the one before (`store.audit`)."""
+
 fhir_servers = Table(
     "fhir_servers",
     metadata,

@@ -36,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"filing", "intake", "folding"}),
     frozenset({"billing"}),
     frozenset({"pipeline"}),
-    frozenset({"payers", "queries", "client", "report"}),
+    frozenset({"payers", "queries", "client", "report", "audit_events"}),
     frozenset({"settings"}),
     frozenset({"coding", "claims", "edits"}),
     frozenset({"hl7v2", "fhir", "charts", "terminology", "store"}),
