@@ -22,13 +22,17 @@ feeds_cli = typer.Typer(no_args_is_help=True, help="Feeds and their rules.")
 
 @feeds_cli.command("list", epilog=examples("fhir-coder feeds list -c site/fhir-coder.toml"))
 @explained
-def feeds_list(config: Config = None) -> None:
+def feeds_list(config: Config = None, as_json: AsJson = False) -> None:
     """The feeds of the settings, and how many rules each has."""
     from fhir_coder.screens import listing
 
     with open_app(config) as app:
         rows = [[f.name, f.kind, f.charset, f.namespace, f.rules.count()] for f in app.settings.feeds]
-    typer.echo(listing(["feed", "kind", "charset", "namespace", "rules"], rows) if rows else "none")
+    names = ["feed", "kind", "charset", "namespace", "rules"]
+    if as_json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        typer.echo(listing(names, rows) if rows else "none")
 
 
 @feeds_cli.command("try", epilog=examples("fhir-coder feeds try feed.hl7 --feed adt -c site/fhir-coder.toml"))

@@ -15,30 +15,40 @@ edits_cli = typer.Typer(no_args_is_help=True, help="Claim edits.")
 
 @tables_cli.command("list", epilog=examples("fhir-coder tables list"))
 @explained
-def tables_list(config: Config = None) -> None:
+def tables_list(config: Config = None, as_json: AsJson = False) -> None:
     """The mapping tables in use, the layer that wins first."""
+    from dataclasses import asdict
+
     from fhir_coder.screens import listing
 
     with open_app(config) as app:
-        rows = [[t.id, t.kind, t.rows, t.version, t.layer, t.licence] for t in app.tables.describe()]
+        tables = app.tables.describe()
+    if as_json:
+        print_json([asdict(one) for one in tables])
+        return
+    rows = [[t.id, t.kind, t.rows, t.version, t.layer, t.licence] for t in tables]
     typer.echo(listing(["table", "kind", "rows", "version", "layer", "licence"], rows))
 
 
 @tables_cli.command("check", epilog=examples("fhir-coder tables check -c site/fhir-coder.toml"))
 @explained
-def tables_check(config: Config = None) -> None:
+def tables_check(config: Config = None, as_json: AsJson = False) -> None:
     """Check every table: all faults and warnings with file and line. Exit status 2 where there is a fault."""
+    from dataclasses import asdict
     from datetime import date
 
     from fhir_coder.terminology import check_tables, open_codesets
 
     with open_app(config) as app, open_codesets(*app.settings.codeset_folders()) as code_sets:
         faults = check_tables(app.settings.table_folders(), code_sets, date.today(), app.settings.names())
-    for fault in faults:
+    if as_json:
+        print_json([asdict(fault) for fault in faults])
+    for fault in faults if not as_json else ():
         typer.echo(str(fault), err=True)
     if not all(fault.is_warning for fault in faults):
         raise typer.Exit(2)
-    typer.echo(f"no fault found{f', {len(faults)} to be warned of' if faults else ''}")
+    if not as_json:
+        typer.echo(f"no fault found{f', {len(faults)} to be warned of' if faults else ''}")
 
 
 @edits_cli.command(

@@ -191,3 +191,20 @@ def test_the_year_conversion_is_shown_beside_an_ended_code(config: Path, tmp_pat
 
     assert [one["code"] for one in shown["by_table"]] == ["A04.71", "A04.72"]
     assert "one of these instead" in run("codes", "show", "A04.7", "-c", config).stdout
+
+
+def test_tables_and_their_faults_are_listed_for_programs(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    run("init", site)
+    listed = json.loads(run("tables", "list", "--json", "-c", site / "fhir-coder.toml").stdout)
+    assert {"id", "kind", "rows", "version", "layer", "licence"} <= listed[0].keys()
+    assert json.loads(run("tables", "check", "--json", "-c", site / "fhir-coder.toml").stdout) == []
+    with (site / "mappings" / "visits.csv").open("a", encoding="utf-8") as table:
+        table.write("4525004,Emergency visit,hcpcs,G04677,,,,,1,,,,no code\n")
+
+    refused = run("tables", "check", "--json", "-c", site / "fhir-coder.toml", code=2)
+
+    (fault,) = json.loads(refused.stdout)
+    assert fault["file"].endswith("visits.csv")
+    assert fault["line"] == len((site / "mappings" / "visits.csv").read_text(encoding="utf-8").splitlines())
+    assert fault["is_warning"] is False
