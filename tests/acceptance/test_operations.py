@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import sqlite3
@@ -362,3 +363,24 @@ def test_readiness_tells_whether_messages_can_be_kept_and_work_whether_they_are_
     assert wait_for(lambda: health(trial, "/working") == 503, 10)
     assert [health(trial, path) for path in ("/live", "/ready")] == [200, 200]
     assert wait_for(lambda: health(trial, "/working") == 200, 30)
+
+
+# --- systemd
+
+
+def test_the_unit_of_the_docs_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not on this machine")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "run-the-service.md").read_text(encoding="utf-8")
+    (unit,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    text = re.sub(r"ExecStart=\S+", f"ExecStart={sys.executable}", unit).replace("User=fhir-coder\n", "")
+    (tmp_path / "fhir-coder.service").write_text(text, encoding="utf-8")
+
+    done = subprocess.run(
+        [analyze, "verify", str(tmp_path / "fhir-coder.service")], capture_output=True, text=True, check=False
+    )
+
+    told = [line for line in done.stderr.splitlines() if "fhir-coder.service" in line]
+    assert told == []
+    assert "Restart=on-failure" in unit
