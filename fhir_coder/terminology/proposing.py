@@ -130,10 +130,14 @@ def propose(folder: Path, proposal: Proposal, code_sets: CodeSets, on: date) -> 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A table as it would be with proposed rows, in a file nobody else reads; `others` are the tables beside it."""
+    """A table as it would be with proposed rows, in a file nobody else reads; `others` are the tables beside it.
+
+    `new` is how many rows it has that are not in use yet.
+    """
 
     file: Path
     others: tuple[MappingTable, ...]
+    new: int
 
     def must_be_sound(self, code_sets: CodeSets, on: date) -> None:
         """Raise TableError with everything that `tables check` would say of the proposed rows."""
@@ -141,9 +145,10 @@ class Draft:
 
 
 @contextmanager
-def drafted(folder: Path, proposals: Sequence[Proposal], on: date) -> Iterator[Draft]:
+def drafted(folder: Path, proposals: Sequence[Proposal], on: date, *, again: bool = False) -> Iterator[Draft]:
     """The table of a folder that proposed rows, all of one table, go to: with its rows in use and these.
 
+    `again`: a row that is in use already is what an approval put there that went no further; it is not put in twice.
     Its file is there until the block ends. Raises TableError where the folder's tables have faults.
     """
     first = proposals[0]
@@ -153,10 +158,11 @@ def drafted(folder: Path, proposals: Sequence[Proposal], on: date) -> Iterator[D
     with tempfile.TemporaryDirectory(dir=_made(folder), prefix=".making-") as made:
         file = Path(made) / f"{name}.csv"
         header = replace(active.header, version=str(on)) if active else _header(name, first, on)
-        rows = [*_cells_of_table(active), *(one.cells for one in proposals)]
-        file.write_text(csv_text(rows), encoding="utf-8", newline="")
+        known = _cells_of_table(active)
+        new = [p.cells for p in proposals if not (again and any(_same(p.cells, one) for one in known))]
+        file.write_text(csv_text([*known, *new]), encoding="utf-8", newline="")
         file.with_suffix(".toml").write_text(header_text(header), encoding="utf-8")
-        yield Draft(file, tuple(table for table in tables if table.id != name))
+        yield Draft(file, tuple(table for table in tables if table.id != name), len(new))
 
 
 def _tables_of(folder: Path) -> list[MappingTable]:
@@ -215,6 +221,14 @@ def _waiting(folder: Path, name: str) -> list[Cells]:
 def _cells_of_table(table: MappingTable | None) -> list[Cells]:
     rows = [row for of_code in table.by_code() for row in of_code] if table else []
     return [cells_of(row) for row in sorted(rows, key=lambda row: row.line)]
+
+
+def _same(one: Cells, other: Cells) -> bool:
+    return {**_UNSAID, **one} == {**_UNSAID, **other}
+
+
+_UNSAID: Cells = {"priority": "1", "group": "1"}
+"""What cells mean that a row leaves out."""
 
 
 def _must_be_sound(file: Path, others: Sequence[MappingTable], code_sets: CodeSets, on: date) -> None:

@@ -104,7 +104,7 @@ def what_if(place: Workplace, item_id: int, *, all_charts: bool = False) -> What
     Nothing is written. Raises NotFoundError, TableError.
     """
     waiting, rulebook = proposed_row(place, item_id), place.rulebook()
-    with drafted(place.site_folder(), [_row(waiting)], _today(place)) as draft:
+    with drafted(place.site_folder(), [_row(waiting)], _today(place), again=True) as draft:
         table, _ = read_table(draft.file)
         assert table is not None, "it was sound when it was proposed"
         after = tables_instead(place.settings, rulebook.tables, [table])
@@ -128,8 +128,8 @@ def approve(place: Workplace, item_id: int, actor: str, why: str = "") -> Releas
         with acting(place.ledger, item_id, actor) as one:  # it is still waiting, and for this person
             if row_proposals.waiting_of(one.connection, one.group.id) is None:
                 raise ConflictError(f"work item {item_id} was reviewed meanwhile")
-        with drafted(folder, [_row(waiting)], at.date()) as draft:
-            number = _put_to_use(place, draft, actor)
+        with drafted(folder, [_row(waiting)], at.date(), again=True) as draft:
+            number = _put_to_use(place, draft, actor) if draft.new else place.rulebook().tables.state
         return Released(number, _release(place, waiting, actor, why))
 
 
