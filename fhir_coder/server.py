@@ -21,7 +21,7 @@ from fhir_coder.intake.desk import IntakeDesk
 from fhir_coder.intake.fhir_feed import FhirReader
 from fhir_coder.intake.folder import FolderWatch
 from fhir_coder.intake.mllp import MllpListener
-from fhir_coder.intake.tls import server_context, tls_faults
+from fhir_coder.intake.tls import renewing_context, tls_faults
 from fhir_coder.logs import log
 from fhir_coder.payers.auth import auth_faults
 from fhir_coder.payers.keys import public_set
@@ -166,7 +166,7 @@ def _uvicorn_config(http: HttpSettings, web: FastAPI) -> uvicorn.Config:
     )
     if http.tls_cert:
         config.load()
-        config.ssl = server_context(http)
+        config.ssl = renewing_context(http, "http")
     return config
 
 

@@ -35,7 +35,7 @@ class MllpListener:
         self._feed = feed
         names = frozenset(name.lower() for name in feed.allow_names)
         self._reception = Reception(feed, desk, Room(feed.max_buffered_bytes), names)
-        self._certificates = Certificates(feed) if feed.tls_cert else None
+        self._certificates = Certificates(feed, feed.name) if feed.tls_cert else None
         self._allowed = [ip_network(network) for network in feed.allow]
         self._bound: socket.socket | None = None
         self._connections: dict[asyncio.Task[None], Conversation] = {}

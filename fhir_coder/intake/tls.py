@@ -31,14 +31,14 @@ class TlsFilesError(FhirCoderError):
 
 
 class Certificates:
-    """The TLS files of a feed in use. Raises TlsFilesError where they cannot be used at the start.
+    """The TLS files of a listener in use, by its name. Raises TlsFilesError where they cannot be used at the start.
 
     They are looked at for every new connection, so that renewed ones need no restart; open connections stay as they
     are. Files that cannot be used are logged once and the ones before stay in use.
     """
 
-    def __init__(self, feed: MllpFeed) -> None:
-        self._feed = feed
+    def __init__(self, feed: TlsSettings, name: str) -> None:
+        self._feed, self._name = feed, name
         self._seen = self._look()
         self._context = server_context(feed)
 
@@ -55,12 +55,26 @@ class Certificates:
             self._context = server_context(self._feed)
         except TlsFilesError as error:
             for key, text in error.faults:
-                log.error("certificate_refused", feed=self._feed.name, where=key, reason=text)
+                log.error("certificate_refused", feed=self._name, where=key, reason=text)
         else:
-            log.info("certificate_read_again", feed=self._feed.name)
+            log.info("certificate_read_again", feed=self._name)
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         return [_stamp(path) for _, path in _files(self._feed)]
+
+
+def renewing_context(feed: TlsSettings, name: str) -> ssl.SSLContext:
+    """A listener's TLS for a server that keeps one context: each connection gets the files as they are now.
+
+    Raises TlsFilesError.
+    """
+    certificates, context = Certificates(feed, name), server_context(feed)
+
+    def look(connection: ssl.SSLObject, _asked: str | None, _of: ssl.SSLContext) -> None:
+        connection.context = certificates.context()
+
+    context.sni_callback = look
+    return context
 
 
 def server_context(feed: TlsSettings) -> ssl.SSLContext:

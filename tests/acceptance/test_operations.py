@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -384,3 +385,36 @@ def test_the_unit_of_the_docs_is_one_that_systemd_takes(tmp_path: Path) -> None:
     told = [line for line in done.stderr.splitlines() if "fhir-coder.service" in line]
     assert told == []
     assert "Restart=on-failure" in unit
+
+
+# --- TLS of the HTTP side
+
+
+def test_a_renewed_certificate_of_the_http_side_is_used_for_the_next_connection(trial: Trial, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("service")
+    text = trial.settings_file.read_text(encoding="utf-8")
+    section = f'[http]\ntls_cert = "{cert}"\ntls_key = "{key}"\n'
+    trial.settings_file.write_text(text.replace("[http]\n", section, 1), encoding="utf-8")
+    trial.start_adapter(wait=False)
+    place = (HOST, trial.http_port)
+
+    def shown() -> str:
+        try:
+            return ssl.get_server_certificate(place, timeout=5)
+        except OSError:
+            return ""
+
+    assert wait_for(lambda: bool(shown()), 30)
+    first = shown()
+    url = f"https://{HOST}:{trial.http_port}/health"
+    assert requests.get(url, verify=str(authority.ca), timeout=10).status_code == 200
+
+    authority.issue("service")
+    second = shown()
+    assert second not in ("", first)
+    assert requests.get(url, verify=str(authority.ca), timeout=10).status_code == 200
+
+    cert.write_text("no certificate", encoding="utf-8")
+    assert shown() == second
+    assert "certificate_refused" in trial.log_of("adapter")

@@ -84,7 +84,7 @@ def test_faulty_files_start_no_listener(good: dict[str, Path]) -> None:
     good["tls_cert"].unlink()
 
     with pytest.raises(TlsFilesError, match="tls_cert"):
-        Certificates(feed(**good))
+        Certificates(feed(**good), "f")
 
 
 @contextmanager
